@@ -1,0 +1,73 @@
+"""Every exception that rtre raises on purpose, in one tree.
+
+Foreign exceptions (sockets, TLS, WebSocket, JSON) are translated once, at the seam where they
+enter, so that callers need to know this file only.
+"""
+
+from __future__ import annotations
+
+
+class RtreError(Exception):
+    """Root of the tree: `except RtreError` catches what rtre raises on purpose."""
+
+
+class ConfigError(RtreError):
+    """The configuration cannot be used. Carries every problem found, not only the first.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        One readable line each: where (file and key, or option), the value, what would be right.
+    """
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class DataError(RtreError, ValueError):
+    """A value handed to rtre has the wrong shape, type or range."""
+
+
+class RecordingError(RtreError):
+    """A recording cannot be read: not one, or damaged. Names the file and the line."""
+
+
+class UnknownNameError(RtreError, LookupError):
+    """A model, venue, feed or sink was asked for by a name that no file provides."""
+
+
+class LinkError(RtreError):
+    """A connection to a venue failed or ended. The text never holds a token."""
+
+
+class ConnectFailedError(LinkError):
+    """No connection: refused, unreachable, timed out, TLS not trusted."""
+
+
+class HandshakeFailedError(LinkError):
+    """The peer is there but does not complete the WebSocket handshake.
+
+    Attributes
+    ----------
+    status : int or None
+        HTTP status of the refusal, where there was one.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class LinkClosedError(LinkError):
+    """An open connection ended: closed by the peer, lost, or cut for a protocol violation.
+
+    Attributes
+    ----------
+    code : int
+        WebSocket close code (RFC 6455, section 7.4); 1006 where none was received.
+    """
+
+    def __init__(self, message: str, code: int = 1006) -> None:
+        self.code = code
+        super().__init__(message)

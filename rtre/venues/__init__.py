@@ -1,0 +1,1 @@
+"""Wire formats, one venue a file: payloads in, ticks and notices out; no I/O, no clock."""

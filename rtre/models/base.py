@@ -1,0 +1,87 @@
+"""What a model is, and what it answers.
+
+A model is one file in this folder that defines a frozen attrs class derived from `Model` and names
+it ``MODEL``. Its parameters are its attributes, checked at construction, so the same class is also
+its configuration. It holds no data: a sample of P&L comes in, VaR and ES go out.
+
+Convention, everywhere: `pnl` is profit and loss in currency, gains positive, oldest first. VaR and
+ES are losses, positive when money is lost.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import attrs
+import numpy as np
+
+from rtre.market import Float64
+
+
+@attrs.frozen
+class Tail:
+    """VaR and ES of one sample at one confidence, with what is known of their error.
+
+    Attributes
+    ----------
+    var, es : float
+        In the units of the sample; losses positive; ``es >= var``. Either may be ``inf`` (a fitted
+        tail so heavy that ES does not exist), never NaN unless `problem` says why.
+    var_low, var_high : float
+        Interval for VaR at 95 %. ``inf`` in `var_high`: the sample is too small to bound VaR from
+        above. NaN: this model gives no interval.
+    es_se : float
+        Standard error of ES; NaN where the model gives none.
+    problem : str
+        Empty, or why this model must not be used on this sample (then `var` and `es` are NaN).
+    """
+
+    var: float
+    es: float
+    var_low: float = np.nan
+    var_high: float = np.nan
+    es_se: float = np.nan
+    problem: str = ""
+
+    @classmethod
+    def invalid(cls, problem: str) -> Tail:
+        """The answer of a model outside its domain: no number, and the reason."""
+        return cls(np.nan, np.nan, problem=problem)
+
+
+@attrs.frozen
+class Model(abc.ABC):
+    """One way to get VaR and ES from a sample of P&L.
+
+    Subclasses are frozen attrs classes. `estimate` is the definition: plain, exact, readable.
+    A model that must be faster on every tick also overrides `evaluate` (many lines in one
+    kernel call); the conformance suite checks one against the other.
+    """
+
+    name: ClassVar[str]  #: as typed after ``--model``: the file's name, ``_`` as ``-``
+    cadence: ClassVar[Literal["tick", "interval"]] = "tick"
+    """``tick``: cheap enough to run on every report. ``interval``: run when a grid interval closes;
+    between two closes a symbol's numbers follow its exposure, and the report says how old they are.
+    """
+    min_obs: ClassVar[int] = 2  #: fewer observations than this never give a number
+
+    def fit(self, pnl: Float64) -> Any:
+        """Do the slow part: estimate parameters, scale-free, to be reused until the next refit.
+
+        The result is handed to `estimate` as `fitted`, possibly together with a later sample of
+        another scale (exposures move), so it must not depend on the scale of `pnl`. None where
+        the model has nothing to fit.
+        """
+        return None
+
+    @abc.abstractmethod
+    def estimate(
+        self, pnl: Float64, confidences: Sequence[float], fitted: Any = None
+    ) -> list[Tail]:
+        """VaR and ES of `pnl`, shape (n,), oldest first, at each confidence, one `Tail` each.
+
+        ``fitted=None`` means: fit on this sample first, where there is something to fit.
+        The horizon is one observation of `pnl`; scaling is the caller's.
+        """

@@ -1,0 +1,76 @@
+"""Ranks: which order statistics are VaR, ES and the interval of VaR. Exact, by rational numbers.
+
+``ceil((1 - 0.95) * 100)`` is 6 in floating point and 5 in truth, and one rank is a wrong VaR. So a
+confidence is read as the decimal a person typed (``0.95`` is 19/20), and ranks are computed from
+that.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+
+import attrs
+from scipy import stats
+
+from rtre.errors import DataError
+
+
+def tail_probability(confidence: float) -> Fraction:
+    """``1 - confidence``, exactly, reading `confidence` as its shortest decimal.
+
+    >>> tail_probability(0.95)
+    Fraction(1, 20)
+    """
+    if not 0.5 < confidence < 1.0:
+        raise DataError(f"confidence must lie between 0.5 and 1, like 0.99; got {confidence!r}")
+    return 1 - Fraction(Decimal(repr(float(confidence))))
+
+
+@attrs.frozen
+class TailRanks:
+    """Ranks for n losses sorted from the worst, L(1) >= L(2) >= ...
+
+    Attributes
+    ----------
+    k : int
+        ``VaR = L(k)``; k = ceil(m) with m = n * tail.
+    weight : float
+        ``ES = (L(1) + ... + L(k-1) + weight * L(k)) / m`` with weight = m - k + 1, in (0, 1].
+    m : float
+        Expected number of losses in the tail.
+    high, low : int
+        ``L(high)`` and ``L(low)`` bound VaR with at least the asked coverage; ``high == 0`` means
+        that the sample has no loss large enough to bound VaR from above, and ``low == n + 1`` none
+        small enough to bound it from below.
+    """
+
+    k: int
+    weight: float
+    m: float
+    high: int
+    low: int
+
+
+@lru_cache(maxsize=4096)
+def tail_ranks(n: int, confidence: float, coverage: float = 0.95) -> TailRanks:
+    """Ranks of VaR, of ES, and of the distribution-free interval of VaR among n losses.
+
+    The number of losses beyond the true quantile is Binomial(n, tail), so its quantiles
+    r = q((1-coverage)/2) and s = q((1+coverage)/2) + 1 give the ranks of an interval with at least
+    `coverage`, whatever the distribution (David and Nagaraja, Order Statistics, section 7.1).
+
+    >>> tail_ranks(100, 0.95).k, tail_ranks(250, 0.99)
+    (5, TailRanks(k=3, weight=0.5, m=2.5, high=0, low=7))
+    """
+    if n < 1:
+        raise DataError(f"ranks need at least one loss, got n={n}")
+    tail = tail_probability(confidence)
+    m = n * tail
+    k = max(1, math.ceil(m))
+    spread = (1.0 - coverage) / 2.0
+    high = int(stats.binom.ppf(spread, n, float(tail)))
+    low = min(int(stats.binom.ppf(1.0 - spread, n, float(tail))) + 1, n + 1)
+    return TailRanks(k, float(m - k + 1), float(m), high, low)

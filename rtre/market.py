@@ -245,7 +245,7 @@ class LinkChange:
         For people; never holds a token.
     """
 
-    assets: tuple[int, ...] = attrs.field(converter=lambda a: tuple(a))
+    assets: tuple[int, ...] = attrs.field(converter=tuple)
     up: bool
     ts_ns: int
     reason: str = ""

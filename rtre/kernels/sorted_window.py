@@ -1,0 +1,54 @@
+"""A window of values kept in ascending order: evict one and insert one in a single pass.
+
+Two binary searches find the two places; only what lies between them moves, by one slot. Exact:
+the array always holds the very values that went in, so every order statistic is a plain read.
+"""
+
+from __future__ import annotations
+
+from rtre.kernels.jit import kernel
+from rtre.market import Float64
+
+
+@kernel
+def lower_bound(values: Float64, n: int, x: float) -> int:
+    """First index among ``values[:n]`` whose value is not below `x`; n if there is none."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) >> 1
+        if values[middle] < x:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def insert(values: Float64, n: int, x: float) -> None:
+    """Put `x` in its place; the caller owns the count, which becomes n + 1."""
+    place = lower_bound(values, n, x)
+    for i in range(n, place, -1):
+        values[i] = values[i - 1]
+    values[place] = x
+
+
+@kernel
+def remove(values: Float64, n: int, x: float) -> None:
+    """Take one value equal to `x` out. It must be there; the count becomes n - 1."""
+    for i in range(lower_bound(values, n, x), n - 1):
+        values[i] = values[i + 1]
+
+
+@kernel
+def replace(values: Float64, n: int, old: float, new: float) -> None:
+    """Take one value equal to `old` out and put `new` in; what lies between moves by one slot."""
+    i = lower_bound(values, n, old)
+    if new >= old:
+        while i + 1 < n and values[i + 1] < new:
+            values[i] = values[i + 1]
+            i += 1
+    else:
+        while i > 0 and values[i - 1] > new:
+            values[i] = values[i - 1]
+            i -= 1
+    values[i] = new

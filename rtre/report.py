@@ -1,0 +1,281 @@
+"""What the engine says: estimates, and the immutable snapshot that carries them.
+
+Sign, everywhere: P&L is positive when money is made; VaR and ES are losses, positive when money
+is lost. Every number names its horizon, its observations and its model, and comes with its
+quality; where there is no number there is a reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import attrs
+import numpy as np
+
+from rtre.errors import DataError
+from rtre.market import Float64, Int64, Quality
+
+
+@attrs.frozen
+class Horizon:
+    """The holding period a number refers to, and how it was reached.
+
+    Attributes
+    ----------
+    ns : int
+        Holding period in nanoseconds of trading time.
+    interval_ns : int
+        The grid interval that the P&L was observed on.
+    label : str
+        For people, such as ``1d = 23400 x 1s, sqrt-time``.
+    """
+
+    ns: int
+    interval_ns: int
+    label: str
+
+    @property
+    def factor(self) -> float:
+        """Multiplier from one grid interval to the horizon: the square root of their ratio."""
+        return math.sqrt(self.ns / self.interval_ns)
+
+
+@attrs.frozen
+class RiskEstimate:
+    """VaR and ES of one line at one confidence, in currency, losses positive.
+
+    Attributes
+    ----------
+    var, es : float
+        ``es >= var``. ES may be inf where a fitted tail has no mean.
+    var_low, var_high : float or None
+        95 % interval of VaR; None where that side has no bound (too few observations) or the model
+        gives none.
+    es_se : float or None
+        Standard error of ES; None where the model or the sample gives none.
+    """
+
+    confidence: float
+    var: float
+    es: float
+    var_low: float | None
+    var_high: float | None
+    es_se: float | None
+    horizon: Horizon
+    n_obs: int
+    model: str
+
+
+@attrs.frozen
+class TickCounts:
+    """What became of every tick. ``received`` is always the sum of the other fields."""
+
+    applied: int = 0
+    rejected: int = 0
+    late: int = 0  #: rejected too, for being older than the asset's newest tick; not in `rejected`
+    quarantined: int = 0
+    duplicate: int = 0
+    conflated: int = 0
+
+    @property
+    def received(self) -> int:
+        """Ticks that came in."""
+        return sum(attrs.astuple(self))
+
+
+@attrs.frozen
+class LineReport:
+    """One symbol or one book within a report.
+
+    Attributes
+    ----------
+    price : float or None
+        Last accepted price of a symbol; None for a book, or before the first tick.
+    change : float or None
+        Simple return of the open grid interval; None where it is masked.
+    exposure : float or None
+        Signed value in currency, net over the positions; None while a price is missing.
+    n_obs, min_obs : int
+        Observations in the window, and how many are needed before there is a number.
+    age_ns : int or None
+        Time since the newest tick was received (for a book: its oldest input).
+    estimates : tuple of RiskEstimate
+        One for each confidence; empty where `problem` says why.
+    problem : str
+        Empty, or the reason for having no number.
+    """
+
+    name: str
+    is_book: bool
+    price: float | None
+    change: float | None
+    exposure: float | None
+    n_obs: int
+    min_obs: int
+    quality: Quality
+    age_ns: int | None
+    estimates: tuple[RiskEstimate, ...]
+    problem: str
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+@attrs.frozen(eq=False)
+class RiskReport:
+    """One immutable snapshot of all risk. Iterating gives the lines, symbols first.
+
+    Attributes
+    ----------
+    sequence : int
+        1 for an engine's first report, then rising by 1.
+    as_of_ns : int
+        The time that was passed to `RiskEngine.report`.
+    model, confidences, horizon
+        The same for all lines.
+    names : tuple of str
+        Symbols, then books.
+    values : (L, C, 5) float64
+        var, es, var_low, var_high, es_se per line and confidence, at the horizon; NaN where absent.
+    counts : TickCounts
+    """
+
+    sequence: int
+    as_of_ns: int
+    model: str
+    confidences: tuple[float, ...]
+    horizon: Horizon
+    min_obs: int
+    names: tuple[str, ...]
+    index: dict[str, int] = attrs.field(repr=False)
+    n_assets: int
+    values: Float64 = attrs.field(repr=False)
+    prices: Float64 = attrs.field(repr=False)  #: (N,)
+    changes: Float64 = attrs.field(repr=False)  #: (N,)
+    exposures: Float64 = attrs.field(repr=False)  #: (L,)
+    n_obs: Int64 = attrs.field(repr=False)  #: (L,)
+    qualities: Int64 = attrs.field(repr=False)  #: (L,), bits of `Quality`
+    received_ns: Int64 = attrs.field(repr=False)  #: (L,), 0 = never
+    problems: dict[int, str] = attrs.field(repr=False)
+    counts: TickCounts
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[LineReport]:
+        return (self.line(i) for i in range(len(self)))
+
+    def __getitem__(self, name: str) -> LineReport:
+        """Return the line of a symbol or book; raises DataError for a name that is neither."""
+        try:
+            return self.line(self.index[name])
+        except KeyError:
+            raise DataError(f"{name!r} is not among {', '.join(self.names)}") from None
+
+    @property
+    def symbols(self) -> Iterator[LineReport]:
+        """The lines of the symbols."""
+        return (self.line(i) for i in range(self.n_assets))
+
+    @property
+    def books(self) -> Iterator[LineReport]:
+        """The lines of the books."""
+        return (self.line(i) for i in range(self.n_assets, len(self)))
+
+    @cached_property
+    def quality(self) -> Quality:
+        """All flags that any input carries."""
+        return Quality(int(np.bitwise_or.reduce(self.qualities)))
+
+    @cached_property
+    def affected(self) -> float:
+        """Share of gross exposure, 0 to 1, whose symbols are not LIVE.
+
+        A position without a price has a size nobody knows: then the share is 1.
+        """
+        held = self.exposures[: self.n_assets]
+        unpriced = np.isnan(held)
+        if unpriced.any():
+            return 1.0
+        gross = float(np.abs(held).sum())
+        bad = self.qualities[: self.n_assets] != 0
+        return float(np.abs(held[bad]).sum()) / gross if gross else float(bad.any())
+
+    @cached_property
+    def oldest_input_ns(self) -> int | None:
+        """When the input that has waited longest for news was received; None before all have."""
+        oldest = int(self.received_ns[: self.n_assets].min())
+        return oldest or None
+
+    def line(self, i: int) -> LineReport:
+        """Return line `i`: symbols in the order of the universe, then books."""
+        is_book = i >= self.n_assets
+        n_obs, received = int(self.n_obs[i]), int(self.received_ns[i])
+        problem = self.problems.get(i, "")
+        if not problem and n_obs < self.min_obs:
+            what = "complete rows" if is_book else "observations"
+            problem = f"WARMING: {n_obs} of {self.min_obs} {what}"
+        return LineReport(
+            name=self.names[i],
+            is_book=is_book,
+            price=None if is_book else _known(self.prices[i]),
+            change=None if is_book else _known(self.changes[i]),
+            exposure=_known(self.exposures[i]),
+            n_obs=n_obs,
+            min_obs=self.min_obs,
+            quality=Quality(int(self.qualities[i])),
+            age_ns=self.as_of_ns - received if received else None,
+            estimates=() if problem else tuple(self._estimates(i, n_obs)),
+            problem=problem,
+        )
+
+    def _estimates(self, i: int, n_obs: int) -> Iterator[RiskEstimate]:
+        for c, confidence in enumerate(self.confidences):
+            var, es, low, high, se = self.values[i, c].tolist()
+            yield RiskEstimate(
+                confidence, var, es, _known(low), _known(high), _known(se), self.horizon, n_obs,
+                self.model,
+            )  # fmt: skip
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-ready values, in the schema that the README documents.
+
+        ES that does not exist is the string ``"inf"``; what is not known is None.
+        """
+        return {
+            "schema": 1,
+            "sequence": self.sequence,
+            "as_of_ns": self.as_of_ns,
+            "oldest_input_ns": self.oldest_input_ns,
+            "quality": self.quality.label,
+            "affected": round(self.affected, 6),
+            "model": self.model,
+            "horizon": {"ns": self.horizon.ns, "label": self.horizon.label},
+            "counts": {"received": self.counts.received} | attrs.asdict(self.counts),
+            "symbols": [_line_dict(line) for line in self.symbols],
+            "books": [_line_dict(line) for line in self.books],
+        }
+
+
+def _line_dict(line: LineReport) -> dict[str, Any]:
+    keys = ("name", "price", "change", "exposure", "n_obs", "age_ns", "problem")
+    if line.is_book:
+        keys = ("name", "exposure", "n_obs", "age_ns", "problem")
+    fields: dict[str, Any] = {key: getattr(line, key) for key in keys}
+    fields["quality"] = line.quality.label
+    fields["estimates"] = [
+        {
+            "confidence": e.confidence,
+            "var": e.var,
+            "es": e.es if math.isfinite(e.es) else "inf",
+            "var_low": e.var_low,
+            "var_high": e.var_high,
+            "es_se": e.es_se,
+        }
+        for e in line.estimates
+    ]
+    return fields

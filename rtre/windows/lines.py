@@ -1,0 +1,199 @@
+"""`Lines`: everything that risk is asked of, with its window of P&L scenarios.
+
+A line is a symbol (the position in it) or a book. Symbols come first, in the order of the
+universe, then the books, so one index names either. All lines share one ring of grid intervals,
+which is what keeps the returns of different assets aligned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from rtre.errors import DataError
+from rtre.kernels import layout, roll, ticks
+from rtre.market import Float64, Int64, TickBatch, Universe
+
+
+class Tracker(Protocol):
+    """A running statistic of the closed intervals, kept up to date at each roll."""
+
+    def roll(self, head: int, evicted: int) -> None:
+        """Take ring column `head`, which closes, in; take column `evicted` out."""
+
+
+T = TypeVar("T", bound=Tracker)
+
+
+class Lines:
+    """Marks, grid returns, sorted windows and P&L vectors of all symbols and books.
+
+    Parameters
+    ----------
+    universe : Universe
+    books : mapping of book name to mapping of symbol to units held
+        Negative units are short. A symbol's own line carries its net position over all books.
+    window : int
+        Grid intervals kept, the open one included; at least 2.
+    interval_ns : int
+        Length of a grid interval.
+    lead_ns : int
+        How far a venue's clock may be ahead of ours before a tick is refused.
+    jump : float
+        Relative move from tick to tick beyond which a price must be confirmed.
+    confirm : int
+        Ticks that must agree on a new level before it is taken.
+
+    Attributes
+    ----------
+    prices, returns, ascending, pnl, quantity, clocks, missing, dirty, counts
+        Views of the state; see `rtre.kernels.layout`. To be read only.
+    scratch : (window + 1,) float64
+        Working space for kernels.
+    """
+
+    def __init__(
+        self,
+        universe: Universe,
+        books: Mapping[str, Mapping[str, float]],
+        *,
+        window: int,
+        interval_ns: int,
+        lead_ns: int = 5_000_000_000,
+        jump: float = 0.1,
+        confirm: int = 3,
+    ) -> None:
+        if window < 2:
+            raise DataError(f"a window needs at least 2 intervals, got {window}")
+        if interval_ns < 1:
+            raise DataError(f"the grid interval must be at least 1 ns, got {interval_ns}")
+        for name, positions in books.items():
+            if not positions or not all(np.isfinite(q) for q in positions.values()):
+                raise DataError(f"book {name!r} needs positions, each finite: {dict(positions)}")
+        self.universe = universe
+        self.books = tuple(books)
+        self.names = (*universe.symbols, *self.books)
+        self.interval_ns = interval_ns
+        self.window = window
+        self.net = np.zeros(len(universe))
+        holdings = []
+        for b, positions in enumerate(books.values()):
+            for symbol, units in positions.items():
+                asset = universe.asset(symbol)
+                self.net[asset] += units
+                if units != 0.0:
+                    holdings.append((asset, b, float(units)))
+        self.floats, self.ints = layout.new_state(
+            n_assets=len(universe),
+            window=window,
+            interval_ns=interval_ns,
+            lead_ns=lead_ns,
+            jump=jump,
+            confirm=confirm,
+            holdings=holdings,
+            n_books=len(books),
+        )
+        self.prices = layout.prices(self.floats, self.ints)
+        self.returns = layout.returns(self.floats, self.ints)
+        self.ascending = layout.ascending(self.floats, self.ints)
+        self.pnl = layout.pnl(self.floats, self.ints)
+        self.quantity = layout.quantity(self.floats, self.ints)
+        self.clocks = layout.clocks(self.ints)
+        self.missing = layout.missing(self.ints)
+        self.dirty = layout.dirty(self.ints)
+        self.counts = layout.counts(self.ints)
+        self.scratch = np.empty(window + 1)
+        self._trackers: dict[tuple[object, ...], Tracker] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def n_assets(self) -> int:
+        """Lines below this index are symbols, the others books."""
+        return len(self.universe)
+
+    @property
+    def head(self) -> int:
+        """Ring column of the open interval."""
+        return int(self.ints[layout.H_HEAD])
+
+    @property
+    def rows(self) -> int:
+        """Ring columns in use, the open one included."""
+        return int(self.ints[layout.H_ROWS])
+
+    @property
+    def oldest(self) -> int:
+        """Ring column of the oldest row."""
+        return (self.head - self.rows + 1) % self.window
+
+    @property
+    def last(self) -> Float64:
+        """(N,) last prices; NaN where none was seen."""
+        return self.prices[:, layout.LAST]
+
+    @property
+    def observed(self) -> Int64:
+        """(N,) observations in each symbol's window."""
+        return self.clocks[:, layout.C_OBSERVED]
+
+    @property
+    def amended(self) -> Int64:
+        """(N,) not 0 where a tick changed a closed interval since the last roll."""
+        return self.clocks[:, layout.C_AMENDED]
+
+    @property
+    def exposure(self) -> Float64:
+        """(N,) signed currency value of each symbol's net position; NaN without a price."""
+        return self.net * self.last
+
+    def apply(self, batch: TickBatch, start: int) -> int:
+        """Apply ticks from index `start`; see `rtre.kernels.ticks.apply_ticks`."""
+        return int(
+            ticks.apply_ticks(
+                self.floats,
+                self.ints,
+                batch.asset,
+                batch.price,
+                batch.ts_event_ns,
+                batch.ts_init_ns,
+                start,
+            )
+        )
+
+    def open_row(self, interval: int) -> None:
+        """Close the open grid interval and open `interval`, evicting the oldest row if need be."""
+        if self.rows:
+            evicted = (self.head + 1) % self.window
+            for tracker in self._trackers.values():
+                tracker.roll(self.head, evicted)
+            self.amended[:] = 0
+        roll.open_row(self.floats, self.ints, interval)
+
+    def break_chain(self, asset: int) -> None:
+        """Data of `asset` were lost here: the return across the hole will be masked."""
+        roll.break_chain(self.ints, asset)
+
+    def tracker(self, kind: Callable[..., T], *arguments: Any) -> T:
+        """Return the statistic ``kind(self, *arguments)``, made at the first call, then shared."""
+        key = (kind, *arguments)
+        if key not in self._trackers:
+            self._trackers[key] = kind(self, *arguments)
+        return self._trackers[key]  # type: ignore[return-value]
+
+    def observations(self) -> Int64:
+        """(L,) observations of each line: a book counts its complete rows."""
+        complete = (self.missing == 0).sum(axis=1)
+        return np.concatenate([self.observed, complete])
+
+    def sample(self, line: int) -> Float64:
+        """P&L of a line's present position in each observed interval, oldest first, in currency."""
+        order = (self.oldest + np.arange(self.rows)) % self.window
+        if line < self.n_assets:
+            row = self.returns[line, order]
+            return np.asarray(self.exposure[line] * row[~np.isnan(row)])
+        book = line - self.n_assets
+        return np.asarray(self.pnl[book, order][self.missing[book, order] == 0])

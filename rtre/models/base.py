@@ -17,7 +17,9 @@ from typing import Any, ClassVar, Literal
 import attrs
 import numpy as np
 
-from rtre.market import Float64
+from rtre.kernels.tail import RESULTS
+from rtre.market import Float64, Int64
+from rtre.windows.lines import Lines
 
 
 @attrs.frozen
@@ -85,3 +87,32 @@ class Model(abc.ABC):
         ``fitted=None`` means: fit on this sample first, where there is something to fit.
         The horizon is one observation of `pnl`; scaling is the caller's.
         """
+
+    def evaluate(
+        self, lines: Lines, which: Int64, confidences: tuple[float, ...], out: Float64
+    ) -> dict[int, str]:
+        """Estimate several lines at once, for the engine; this default asks `estimate` for each.
+
+        Parameters
+        ----------
+        lines : Lines
+            The windows of all symbols and books; not changed.
+        which : (m,) int64
+            Lines to estimate, ascending; each has at least `min_obs` observations.
+        out : (L, C, 5) float64
+            Rows of `which` are written: var, es, var_low, var_high, es_se, as in `Tail`.
+
+        Returns
+        -------
+        dict
+            Line to problem, for the lines that this model cannot answer (their rows are NaN).
+        """
+        problems = {}
+        for line in which.tolist():
+            tails = self.estimate(lines.sample(line), confidences)
+            for c, tail in enumerate(tails):
+                out[line, c] = (tail.var, tail.es, tail.var_low, tail.var_high, tail.es_se)
+                if tail.problem:
+                    out[line, c] = (np.nan,) * RESULTS
+                    problems[line] = tail.problem
+        return problems

@@ -9,9 +9,14 @@ from typing import Any, ClassVar
 import attrs
 import numpy as np
 
-from rtre.market import Float64
+from rtre.checks import one_of
+from rtre.kernels.tail import tails_of_books, tails_of_symbols
+from rtre.market import Float64, Int64
 from rtre.models.base import Model, Tail
-from rtre.models.order import TailRanks, tail_ranks
+from rtre.models.order import TailRanks, rank_table, tail_ranks
+from rtre.models.rules import RULES, SHORTFALLS, Rule, Shortfall, apply_rule
+from rtre.models.sample import invalid, sample_problem
+from rtre.windows.lines import Lines
 
 
 def tail_of_sorted(losses: Float64, ranks: TailRanks) -> Tail:
@@ -41,16 +46,65 @@ class Historical(Model):
     """Historical simulation of the present positions over the window.
 
     Cost: one selection of the tail per report; the sorted window of a symbol makes it O(tail).
+    Rules other than the default sort the sample of each line.
+
+    Attributes
+    ----------
+    rule, shortfall : str
+        How VaR and ES are read off the sorted sample; see `rtre.models.rules`.
     """
 
     name: ClassVar[str] = "historical"
+
+    rule: Rule = attrs.field(default=RULES[0], validator=one_of(*RULES))
+    shortfall: Shortfall = attrs.field(default=SHORTFALLS[0], validator=one_of(*SHORTFALLS))
+
+    @property
+    def _plain(self) -> bool:
+        return self.rule == RULES[0] and self.shortfall == SHORTFALLS[0]
 
     def estimate(
         self, pnl: Float64, confidences: Sequence[float], fitted: Any = None
     ) -> list[Tail]:
         """VaR and ES as order statistics of the losses; see `tail_of_sorted`."""
-        losses = np.sort(-pnl)[::-1]
-        return [tail_of_sorted(losses, tail_ranks(len(losses), c)) for c in confidences]
+        problem = sample_problem(pnl, self.min_obs)
+        if problem:
+            return invalid(problem, confidences)
+        losses = np.sort(0.0 - pnl)[::-1]  # not -pnl: no loss is minus zero
+        tails = [tail_of_sorted(losses, tail_ranks(len(losses), c)) for c in confidences]
+        if self._plain:
+            return tails
+        return [
+            apply_rule(tail, losses, c, self.rule, self.shortfall)
+            for tail, c in zip(tails, confidences, strict=True)
+        ]
+
+    def evaluate(
+        self, lines: Lines, which: Int64, confidences: tuple[float, ...], out: Float64
+    ) -> dict[int, str]:
+        """Read the sorted windows of symbols; select from the P&L vectors of books."""
+        if not self._plain:
+            return super().evaluate(lines, which, confidences, out)
+        ranks, m = rank_table(confidences, lines.window)
+        cut = int(np.searchsorted(which, lines.n_assets))
+        symbols, books = which[:cut], which[cut:] - lines.n_assets
+        if len(symbols):
+            tails_of_symbols(
+                symbols, lines.ascending, lines.observed, lines.exposure, ranks, m, out
+            )
+        if len(books):
+            tails_of_books(
+                books,
+                lines.pnl,
+                lines.missing,
+                lines.rows,
+                lines.oldest,
+                ranks,
+                m,
+                lines.scratch,
+                out[lines.n_assets :],
+            )
+        return {}
 
 
 MODEL = Historical

@@ -13,9 +13,13 @@ from fractions import Fraction
 from functools import lru_cache
 
 import attrs
+import numpy as np
 from scipy import stats
 
 from rtre.errors import DataError
+from rtre.market import Float64, Int64
+
+COVERAGE = 0.95  #: of the interval of VaR, unless asked otherwise
 
 
 def tail_probability(confidence: float) -> Fraction:
@@ -55,7 +59,7 @@ class TailRanks:
 
 
 @lru_cache(maxsize=4096)
-def tail_ranks(n: int, confidence: float, coverage: float = 0.95) -> TailRanks:
+def tail_ranks(n: int, confidence: float, coverage: float = COVERAGE) -> TailRanks:
     """Ranks of VaR, of ES, and of the distribution-free interval of VaR among n losses.
 
     The number of losses beyond the true quantile is Binomial(n, tail), so its quantiles
@@ -70,7 +74,37 @@ def tail_ranks(n: int, confidence: float, coverage: float = 0.95) -> TailRanks:
     tail = tail_probability(confidence)
     m = n * tail
     k = max(1, math.ceil(m))
-    spread = (1.0 - coverage) / 2.0
-    high = int(stats.binom.ppf(spread, n, float(tail)))
-    low = min(int(stats.binom.ppf(1.0 - spread, n, float(tail))) + 1, n + 1)
+    high = int(stats.binom.ppf(0.5 - coverage / 2.0, n, float(tail)))
+    low = min(int(stats.binom.ppf(0.5 + coverage / 2.0, n, float(tail))) + 1, n + 1)
     return TailRanks(k, float(m - k + 1), float(m), high, low)
+
+
+@lru_cache(maxsize=32)
+def rank_table(confidences: tuple[float, ...], window: int) -> tuple[Int64, Float64]:
+    """`tail_ranks` for every number of losses up to `window`, as arrays for kernels.
+
+    Returns
+    -------
+    ranks : (C, window + 1, 3) int64
+        ``k, high, low``; the row of n = 0 is all zero.
+    m : (C, window + 1) float64
+        Expected number of losses in the tail.
+    """
+    n = np.arange(1, window + 1)
+    ranks = np.zeros((len(confidences), window + 1, 3), np.int64)
+    m = np.zeros((len(confidences), window + 1))
+    for c, confidence in enumerate(confidences):
+        tail = tail_probability(confidence)
+        p, q = tail.numerator, tail.denominator
+        if window * p < 2**62 and q < 2**62:
+            ranks[c, 1:, 0] = -(-n * p // q)
+        else:
+            ranks[c, 1:, 0] = [math.ceil(int(i) * tail) for i in n]
+        m[c, 1:] = [int(i) * p / q for i in n]  # int / int is correctly rounded
+        ranks[c, 1:, 1] = stats.binom.ppf(0.5 - COVERAGE / 2.0, n, float(tail))
+        low = stats.binom.ppf(0.5 + COVERAGE / 2.0, n, float(tail)) + 1
+        ranks[c, 1:, 2] = np.minimum(low, n + 1)
+    ranks[:, 1:, 0] = np.maximum(ranks[:, 1:, 0], 1)
+    ranks.setflags(write=False)
+    m.setflags(write=False)
+    return ranks, m

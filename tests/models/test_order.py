@@ -1,0 +1,76 @@
+"""Ranks are exact: no float error moves one."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from rtre.errors import DataError
+from rtre.models.order import rank_table, tail_probability, tail_ranks
+
+
+@pytest.mark.parametrize(
+    ("n", "confidence", "k"),
+    [(100, 0.95, 5), (200, 0.95, 10), (1000, 0.99, 10), (500, 0.975, 13), (250, 0.99, 3)],
+)
+def test_var_is_the_order_statistic_a_person_would_count(n: int, confidence: float, k: int) -> None:
+    assert tail_ranks(n, confidence).k == k
+
+
+@given(
+    n=st.integers(1, 5000), thousandths=st.integers(501, 999), digits=st.sampled_from([1000, 10000])
+)
+def test_ranks_agree_with_rational_arithmetic(n: int, thousandths: int, digits: int) -> None:
+    part = thousandths * (digits // 1000)
+    ranks = tail_ranks(n, part / digits)
+    m = n * Fraction(digits - part, digits)
+    assert ranks.k == max(1, math.ceil(m))
+    assert ranks.weight == float(m - ranks.k + 1)
+    assert ranks.m == float(m)
+    assert 0.0 < ranks.weight <= 1.0
+
+
+@given(n=st.integers(1, 3000), confidence=st.sampled_from([0.9, 0.95, 0.975, 0.99, 0.999]))
+def test_the_interval_of_var_has_at_least_its_coverage(n: int, confidence: float) -> None:
+    ranks = tail_ranks(n, confidence)
+    tail = 1.0 - confidence
+    # the true quantile lies between the ranks when high <= number of losses beyond it < low
+    covered = stats.binom.cdf(ranks.low - 1, n, tail) - stats.binom.cdf(ranks.high - 1, n, tail)
+    assert covered >= 0.95 - 1e-12
+    assert ranks.high <= ranks.k <= ranks.low
+
+
+def test_two_hundred_and_fifty_days_do_not_bound_a_99_percent_var_from_above() -> None:
+    assert tail_ranks(250, 0.99).high == 0
+    assert tail_ranks(10, 0.95).low == 3
+
+
+def test_the_table_holds_the_ranks_of_every_sample_size() -> None:
+    confidences = (0.95, 0.99)
+    ranks, m = rank_table(confidences, 600)
+    for c, confidence in enumerate(confidences):
+        for n in (1, 2, 20, 99, 100, 101, 599, 600):
+            want = tail_ranks(n, confidence)
+            assert tuple(ranks[c, n]) == (want.k, want.high, want.low)
+            assert m[c, n] == want.m
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.5, 1.0, 1.5, -0.99, 95.0, float("nan")])
+def test_a_confidence_out_of_range_is_named(confidence: float) -> None:
+    with pytest.raises(DataError, match=r"between 0\.5 and 1.*got"):
+        tail_probability(confidence)
+
+
+def test_no_losses_have_no_ranks() -> None:
+    with pytest.raises(DataError, match="n=0"):
+        tail_ranks(0, 0.99)
+
+
+def test_numpy_floats_are_read_like_python_floats() -> None:
+    assert tail_probability(np.float64(0.975)) == Fraction(1, 40)

@@ -1,0 +1,1 @@
+"""Tests of forecasts against what happened: counts, likelihood ratios, e-processes, scores."""

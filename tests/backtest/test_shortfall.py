@@ -1,0 +1,161 @@
+"""Tests of ES: the statistics, their simulated laws, edges, size and power."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtre.backtest.shortfall import (
+    acerbi_szekely,
+    exceedance_residuals,
+    simulate_z,
+    z1_statistic,
+    z2_statistic,
+)
+from rtre.errors import DataError
+from rtre.models.gaussian import normal_factors
+from rtre.models.student_t import t_factors
+
+VAR, ES = normal_factors(0.975)
+
+
+def forecasts(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.full(n, VAR), np.full(n, ES)
+
+
+@given(st.lists(st.floats(-10.0, 10.0), min_size=1, max_size=80))
+def test_the_statistics_are_their_sums(losses: list[float]) -> None:
+    n = len(losses)
+    ratios = [loss / ES for loss in losses if loss > VAR]
+    z1 = 1.0 - sum(ratios) / len(ratios) if ratios else 0.0
+    z2 = 1.0 - sum(ratios) / (n * 0.025)
+    assert z1_statistic(losses, *forecasts(n)) == pytest.approx(z1, abs=1e-9)
+    assert z2_statistic(losses, *forecasts(n), 0.975) == pytest.approx(z2, rel=1e-9, abs=1e-9)
+
+
+def test_the_short_cut_of_the_simulation_has_the_law_of_the_long_way() -> None:
+    rng = np.random.default_rng(1)
+    losses = rng.standard_t(5.0, (20_000, 250))
+    var, es = t_factors(0.975, 5.0)
+    long_way = 1.0 - np.sum(np.where(losses > var, losses, 0.0), axis=1) / es / (250 * 0.025)
+    short_cut = simulate_z(250, 0.975, 20_000, rng, df=5.0)
+    for level in (0.01, 0.05, 0.25, 0.5, 0.75):
+        # 0.03 to 0.08: three standard errors of a quantile of 20 000 draws, wider far out
+        tolerance = 0.08 if level == 0.01 else 0.035
+        assert np.quantile(short_cut, level) == pytest.approx(
+            np.quantile(long_way, level), abs=tolerance
+        )
+
+
+@pytest.mark.parametrize(("df", "critical"), [(None, -0.70), (3.0, -0.82)])
+def test_critical_values_are_the_published_ones(df: float | None, critical: float) -> None:
+    drawn = simulate_z(250, 0.975, 200_000, np.random.default_rng(2), df=df)
+    # the paper prints two digits of a simulation of its own
+    assert np.quantile(drawn, 0.05) == pytest.approx(critical, abs=0.015)
+
+
+@pytest.mark.parametrize("statistic", ["z1", "z2"])
+def test_the_size_is_what_it_promises_and_fat_tails_are_found(statistic: str) -> None:
+    rng = np.random.default_rng(3)
+    rejected: dict[str, list[bool]] = {"right": [], "fat": []}
+    for _ in range(200):
+        for name, losses in (
+            ("right", rng.normal(size=500)),
+            ("fat", 0.7 * rng.standard_t(3.0, 500)),
+        ):
+            result = acerbi_szekely(
+                losses,
+                *forecasts(500),
+                0.975,
+                rng=rng,
+                statistic=statistic,
+                draws=2000,  # type: ignore[arg-type]
+            )
+            rejected[name].append(result.rejects())
+    assert np.mean(rejected["right"]) == pytest.approx(0.05, abs=0.047)  # three binomial errors
+    assert np.mean(rejected["fat"]) > 0.4  # VaR right to 5 %, ES 30 % too low
+
+
+def test_the_same_generator_state_gives_the_same_p_value() -> None:
+    losses = np.random.default_rng(4).normal(size=250)
+    results = [
+        acerbi_szekely(losses, *forecasts(250), 0.975, rng=np.random.default_rng(5), draws=500)
+        for _ in range(2)
+    ]
+    assert results[0] == results[1]
+
+
+def test_without_an_exceedance_every_test_has_an_answer() -> None:
+    calm = np.zeros(250)
+    z1 = acerbi_szekely(
+        calm, *forecasts(250), 0.975, rng=np.random.default_rng(6), statistic="z1", draws=100
+    )
+    assert (z1.statistic, z1.p_value) == (0.0, 1.0)
+    assert "no exceedance" in z1.note
+    z2 = acerbi_szekely(calm, *forecasts(250), 0.975, rng=np.random.default_rng(6), draws=100)
+    assert z2.statistic == 1.0
+    assert not z2.rejects()
+    assert z2.direction == "too high"
+    for losses in (calm, np.append(calm[1:], 5.0)):
+        residuals = exceedance_residuals(losses, *forecasts(250))
+        assert (residuals.statistic, residuals.p_value) == (0.0, 1.0)
+        assert residuals.note
+
+
+def test_all_periods_beyond_var_have_an_answer() -> None:
+    losses = np.full(50, 10.0)
+    assert z1_statistic(losses, *forecasts(50)) == pytest.approx(1.0 - 10.0 / ES)
+    same = exceedance_residuals(losses, *forecasts(50))
+    assert same.statistic == math.inf
+    assert same.p_value == 0.0
+    assert same.direction == "too low"
+
+
+def test_residuals_have_the_size_they_promise_and_find_a_low_es() -> None:
+    rng = np.random.default_rng(7)
+    sd = np.exp(rng.normal(0.0, 0.4, 2000))
+    rates = {}
+    for name, cut in (("right", 1.0), ("low", 0.85)):
+        rejected = []
+        for _ in range(200):
+            losses = sd * rng.normal(size=2000)
+            es = np.maximum(cut * ES * sd, VAR * sd)
+            result = exceedance_residuals(losses, VAR * sd, es, scale=sd)
+            rejected.append(result.rejects())
+        rates[name] = np.mean(rejected)
+    # one-sided, on fifty skew residuals: a little conservative on this side
+    assert 0.0 <= rates["right"] < 0.09
+    assert rates["low"] > 0.9
+
+
+def test_the_bootstrap_agrees_with_the_normal_law_on_many_exceedances() -> None:
+    rng = np.random.default_rng(8)
+    losses = rng.normal(size=40_000)
+    es = np.full(40_000, 1.004 * ES)
+    plain = exceedance_residuals(losses, np.full(40_000, VAR), es)
+    boot = exceedance_residuals(losses, np.full(40_000, VAR), es, rng=rng, draws=4000)
+    assert boot.statistic == plain.statistic
+    assert boot.p_value == pytest.approx(plain.p_value, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("var", "es", "words"),
+    [(2.0, 1.0, "ES is below VaR"), (1.0, math.inf, "finite"), (-2.0, -1.0, "not positive")],
+)
+def test_forecasts_that_make_no_sense_are_refused(var: float, es: float, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        z2_statistic([3.0, 3.0], [var, var], [es, es], 0.975)
+
+
+def test_wrong_options_are_named() -> None:
+    rng = np.random.default_rng(9)
+    with pytest.raises(DataError, match="'z3'"):
+        acerbi_szekely([1.0], [1.0], [2.0], 0.975, rng=rng, statistic="z3")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="df above 1"):
+        simulate_z(10, 0.975, 10, rng, df=1.0)
+    with pytest.raises(DataError, match="scale must be positive"):
+        exceedance_residuals([3.0, 3.0], [1.0, 1.0], [2.0, 2.0], scale=[0.0, 1.0])

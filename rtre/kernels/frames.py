@@ -28,11 +28,11 @@ def is_ascii(part: npt.NDArray[np.uint8]) -> bool:
     seen = np.uint8(0)
     for i in range(part.size):
         seen = np.uint8(seen | part[i])
-    return seen < 0x80
+    return bool(seen < 0x80)
 
 
 @kernel
-def is_utf8(part: npt.NDArray[np.uint8]) -> bool:
+def is_utf8(part: npt.NDArray[np.uint8]) -> bool:  # noqa: PLR0912 - one branch per row of the table
     """Whether `part` is well-formed UTF-8 (Unicode standard, table 3-7).
 
     Overlong forms, surrogates and anything past U+10FFFF are not.
@@ -73,7 +73,7 @@ def is_utf8(part: npt.NDArray[np.uint8]) -> bool:
 
 
 @kernel
-def cut(
+def cut(  # noqa: PLR0911, PLR0912 - every odd thing leaves at once
     buffer: npt.NDArray[np.uint8],
     position: int,
     largest: int,
@@ -106,7 +106,7 @@ def cut(
     while position + 2 <= stop:
         first = buffer[position]
         length = np.int64(buffer[position + 1])
-        if (first != TEXT and first != BINARY) or length > 127:
+        if first not in (TEXT, BINARY) or length > 127:
             return count, position, 0, ODD
         head = 2
         if length == 126:
@@ -127,9 +127,9 @@ def cut(
                 return count, position, 0, ODD
         if length > largest:
             return count, position, 0, ODD
-        end = position + head + length
+        end = position + head + int(length)
         if end > stop:
-            return count, position, head + length, MORE
+            return count, position, end - position, MORE
         if count == starts.size:
             return count, position, 0, FULL
         if first == TEXT and not is_utf8(buffer[position + head : end]):

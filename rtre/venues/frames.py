@@ -43,6 +43,6 @@ class Frames:
         return len(self.starts)
 
     def __iter__(self) -> Iterator[memoryview]:
-        view = memoryview(self.buffer)
+        view = self.buffer.data
         for start, end in zip(self.starts.tolist(), self.ends.tolist(), strict=True):
             yield view[start:end]

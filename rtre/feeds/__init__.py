@@ -1,0 +1,1 @@
+"""Trio tasks that turn something (a socket, a file) into ticks."""

@@ -1,0 +1,322 @@
+"""Open a WebSocket connection to a venue: the only client of trio-websocket.
+
+Foreign exceptions end here. What comes out is `ConnectFailedError`, `HandshakeFailedError` or
+`LinkClosedError`, and their texts name ``scheme://host:port`` and no more: the rest of the URL
+holds the token. They are raised outside of `except` blocks, so that no foreign exception hangs on
+them as a context either: those quote headers and addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+import trio
+import trio_websocket
+
+from rtre.errors import ConnectFailedError, HandshakeFailedError, LinkClosedError, RtreError
+from rtre.feeds.wire import LinkLimits, LinkStatistics, WireStream
+from rtre.venues.frames import Frames
+
+__all__ = ["Link", "LinkLimits", "LinkStatistics", "open_link"]
+
+_SECRET = re.compile(r"\?\S*")
+_TARGET = re.compile(r"/[!-~]*")
+_DEFAULT_PORT = {"ws": 80, "wss": 443}
+
+
+class _Redact(logging.Filter):
+    """Takes query strings out of the library's log records: they hold the token."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = _SECRET.sub("?***", record.getMessage()), ()
+        return True
+
+
+_REDACT = _Redact()
+
+
+def _guard_logger() -> None:
+    """Redact the library's log, and keep it to warnings unless the user has set a level."""
+    logger = logging.getLogger("trio-websocket")
+    logger.addFilter(_REDACT)  # adding it again does nothing
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
+
+
+class Link:
+    """An open connection to a venue. Made by `open_link`."""
+
+    def __init__(self, socket: trio_websocket.WebSocketConnection, wire: WireStream) -> None:
+        self._socket = socket
+        self._wire = wire
+
+    def __repr__(self) -> str:
+        return f"<Link {self._wire.name}>"
+
+    async def receive(self) -> Frames:
+        """All messages completed since the last call; waits for the first.
+
+        Raises
+        ------
+        LinkClosedError
+            When the connection has ended and everything received before was handed out.
+        """
+        return await self._wire.receive()
+
+    async def send(self, text: str) -> None:
+        """Send one text message.
+
+        A call that is cancelled may have sent a part of it: the connection is then ended.
+
+        Raises
+        ------
+        LinkClosedError
+            The connection has ended, or the peer took nothing for `LinkLimits.send_s`.
+        """
+        try:
+            await self._socket.send_message(text)
+        except trio_websocket.ConnectionClosed:
+            pass
+        else:
+            return
+        raise self._wire.closed_error()
+
+    def statistics(self) -> LinkStatistics:
+        """A snapshot of the connection's counters."""
+        return self._wire.statistics()
+
+
+@asynccontextmanager
+async def open_link(
+    url: str, *, limits: LinkLimits | None = None, ssl_context: ssl.SSLContext | None = None
+) -> AsyncIterator[Link]:
+    """Connect, shake hands, and close in the end.
+
+    Parameters
+    ----------
+    url : str
+        ``wss://...``, or ``ws://...`` to this machine. A secret: it is never logged or quoted.
+    ssl_context : ssl.SSLContext, optional
+        For a private certificate authority; it must verify the peer and its name.
+
+    Raises
+    ------
+    ConnectFailedError
+        The URL cannot be used, or there is no connection, or the certificate is not trusted.
+    HandshakeFailedError
+        The peer does not speak WebSocket, or refuses us.
+
+    Notes
+    -----
+    What the body raises comes out unchanged. On leaving, the close handshake gets `close_s`; a
+    cancelled body skips it. No socket stays open in either case.
+    """
+    limits = limits or LinkLimits()
+    target = _parse(url)
+    _guard_logger()
+    stream = await _connect(target, limits, ssl_context)
+    caught: BaseException | None = None
+    crash: BaseExceptionGroup[BaseException] | None = None
+    opened = body_group = False
+    wire = WireStream(stream, limits, target.name, redact=target.redact)
+    try:
+        async with trio.open_nursery() as nursery:
+            socket = await _shake_hands(nursery, wire, target, limits)
+            opened = socket is not None
+            if socket is not None:
+                try:
+                    yield Link(socket, wire)
+                except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - raised below
+                    # Kept out of the nursery, which would wrap it. Cancelled goes through it.
+                    caught = error
+                except BaseExceptionGroup:
+                    body_group = True
+                    raise
+                await _close(socket, wire, limits)
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        cancelled, crash = group.split(trio.Cancelled)
+        if cancelled is not None:
+            raise (group if body_group else cancelled) from None
+    finally:
+        await trio.aclose_forcefully(stream)
+    if caught is not None:
+        raise caught
+    if wire.refusal is not None:
+        raise wire.refusal
+    if crash is not None:
+        raise _map_crash(crash, target, opened=opened)
+
+
+@attrs.frozen
+class _Target:
+    scheme: str
+    host: str
+    port: int
+    resource: str = attrs.field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.scheme}://{self.host_header}"
+
+    @property
+    def host_header(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORT[self.scheme] else f"{host}:{self.port}"
+
+    def redact(self, text: str) -> str:
+        """Take every value of the query string out of `text`."""
+        query = self.resource.partition("?")[2]
+        values = {query, *(value for _, value in parse_qsl(query))}
+        values |= {pair.partition("=")[2] for pair in query.split("&")}
+        for value in sorted(values, key=len, reverse=True):
+            if value:
+                text = text.replace(value, "***")
+        return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _parse(url: str) -> _Target:
+    try:
+        parts = urlsplit(url)
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if not host or scheme not in _DEFAULT_PORT:
+        raise ConnectFailedError(
+            "a venue's URL must be wss://host[:port]/path, or ws:// to localhost"
+        )
+    resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    target = _Target(scheme, host, port or _DEFAULT_PORT[scheme], resource)
+    if "@" in parts.netloc or parts.fragment:
+        raise ConnectFailedError(
+            f"{target.name}: user names and fragments do not belong into the URL"
+        )
+    if not (host.isascii() and _TARGET.fullmatch(resource)):
+        raise ConnectFailedError(f"{target.name}: the URL must be plain ASCII without spaces")
+    if scheme == "ws" and not _is_loopback(host):
+        raise ConnectFailedError(
+            f"{target.name}: ws:// is not encrypted and allowed to this machine only; use wss://"
+        )
+    return target
+
+
+async def _connect(
+    target: _Target, limits: LinkLimits, ssl_context: ssl.SSLContext | None
+) -> trio.abc.Stream:
+    if target.scheme == "wss":
+        ssl_context = ssl_context or ssl.create_default_context()
+        if ssl_context.verify_mode != ssl.CERT_REQUIRED or not ssl_context.check_hostname:
+            raise ConnectFailedError(
+                f"{target.name}: the TLS context must verify certificate and name"
+            )
+    why = f"no answer within {limits.connect_s:g} s"
+    with trio.move_on_after(limits.connect_s):
+        try:
+            stream = await trio.open_tcp_stream(target.host, target.port)
+        except OSError as error:
+            why = _explain(error)
+        else:
+            if target.scheme == "wss":
+                assert ssl_context is not None
+                return await _start_tls(stream, target, ssl_context)
+            if _is_loopback(stream.socket.getpeername()[0]):
+                return stream
+            await trio.aclose_forcefully(stream)
+            why = "its name does not lead to this machine, and ws:// is not encrypted"
+    raise ConnectFailedError(f"cannot connect to {target.name}: {why}")
+
+
+async def _start_tls(
+    stream: trio.SocketStream, target: _Target, ssl_context: ssl.SSLContext
+) -> trio.abc.Stream:
+    """TLS over `stream`, which is closed if that fails or is cancelled."""
+    secure = trio.SSLStream(stream, ssl_context, server_hostname=target.host, https_compatible=True)
+    try:
+        await secure.do_handshake()
+    except trio.BrokenResourceError as error:
+        why = _explain(error.__cause__)
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    else:
+        return secure
+    await trio.aclose_forcefully(stream)
+    raise ConnectFailedError(f"cannot connect to {target.name}: TLS failed: {why}")
+
+
+async def _shake_hands(
+    nursery: trio.Nursery, wire: WireStream, target: _Target, limits: LinkLimits
+) -> trio_websocket.WebSocketConnection | None:
+    """Shake hands; None if that failed, and `wire.refusal` says why.
+
+    The library waits for the end of a handshake that cannot succeed any more, so the wire stream
+    ends the wait.
+    """
+    with trio.move_on_after(limits.handshake_s) as scope:
+        wire.on_refused(scope.cancel)
+        return await trio_websocket.wrap_client_stream(
+            nursery,
+            wire,  # type: ignore[arg-type]  # its documentation says: any stream
+            target.host_header,
+            target.resource,
+            max_message_size=limits.message_bytes,
+            receive_buffer_size=limits.read_bytes,
+        )
+    wire.refuse(f"did not answer the handshake within {limits.handshake_s:g} s")
+    return None
+
+
+async def _close(
+    socket: trio_websocket.WebSocketConnection, wire: WireStream, limits: LinkLimits
+) -> None:
+    wire.stop_listening()
+    with trio.move_on_after(limits.close_s):
+        if wire.end is None:
+            await socket.aclose()
+        await wire.wait_over()
+
+
+def _explain(error: BaseException | None) -> str:
+    """A foreign error in words that cannot hold the URL or anything the peer said."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return str(error.reason or "protocol error").replace("_", " ").lower()
+    if isinstance(error, OSError):
+        causes = [e for e in _leaves(error.__cause__) if isinstance(e, OSError)] or [error]
+        texts = dict.fromkeys(e.strerror or type(e).__name__ for e in causes)
+        return "; ".join(t.lower() for t in texts)
+    return "the connection broke" if error is None else type(error).__name__
+
+
+def _leaves(error: BaseException | None) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [] if error is None else [error]
+
+
+def _map_crash(
+    crash: BaseExceptionGroup[BaseException], target: _Target, *, opened: bool
+) -> BaseException:
+    """The one error that stands for what came out of the library's tasks."""
+    for leaf in _leaves(crash):
+        if isinstance(leaf, RtreError) or not isinstance(leaf, Exception):
+            return leaf
+    kinds = ", ".join(sorted({type(leaf).__name__ for leaf in _leaves(crash)}))
+    if opened:
+        return LinkClosedError(f"{target.name}: the WebSocket library failed: {kinds}")
+    return HandshakeFailedError(f"{target.name} answered the handshake wrongly ({kinds})")

@@ -1,0 +1,370 @@
+"""The stream between the socket and the WebSocket library: data frames leave it here.
+
+Theory of operation. The library (trio-websocket) does the handshake, answers pings and closes. Its
+own framing costs twenty to forty microseconds a message, so it gets to see control frames only:
+
+* Its reader task calls `WireStream.receive_some`. That call reads the socket, cuts what came
+  (`rtre.feeds.framing`), puts the messages of the read into a queue, and goes on reading until
+  there are control bytes to return. So pings are answered as long as the socket is read, whatever
+  the consumer does.
+* The consumer calls `receive` and gets everything that waits, as one `Frames`. It is woken once per
+  read, not once per message.
+* The socket is read until the queue holds `queue_bytes`; only then reading stops, which is counted
+  as a stall.
+* During the handshake bytes pass through, but only once the whole response head is there and says
+  101. An early end, another status or bytes that are no HTTP end the attempt at once: the library
+  itself would wait for its timeout.
+* A violation is answered by our own close frame (the library marks itself closed without sending
+  one), then the peer gets `close_s` to read it and to hang up.
+
+The connection ends for the consumer with `LinkClosedError`, after all messages were handed out.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import numpy as np
+import trio
+
+from rtre.errors import HandshakeFailedError, LinkClosedError
+from rtre.feeds.framing import End, MessageCutter
+from rtre.venues._codec import printable
+from rtre.venues.frames import Frames
+
+_HEAD_END = re.compile(rb"\n\r?\n")  # where the library's own HTTP parser ends a head
+_HEAD_BYTES = 16384
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: |\r?\n)")
+_OVERHEAD = 1024  # charged per queued read, so that many tiny reads are bounded as well
+_LOST = 1006
+
+
+def _positive(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{attribute.name} must be positive, got {value!r}")
+
+
+@attrs.frozen
+class LinkLimits:
+    """Bounds of one connection: times in seconds, sizes in bytes."""
+
+    connect_s: float = attrs.field(default=5.0, validator=_positive)
+    handshake_s: float = attrs.field(default=5.0, validator=_positive)
+    close_s: float = attrs.field(default=2.0, validator=_positive)
+    send_s: float = attrs.field(default=5.0, validator=_positive)
+    message_bytes: int = attrs.field(default=1 << 20, validator=_positive)
+    fragments: int = attrs.field(default=1024, validator=_positive)
+    read_bytes: int = attrs.field(default=65536, validator=_positive)
+    queue_bytes: int = attrs.field(default=8 << 20, validator=_positive)
+
+
+@attrs.frozen
+class LinkStatistics:
+    """What a connection has done so far.
+
+    Attributes
+    ----------
+    bytes, reads, messages, control_frames : int
+        Received from the peer after the handshake.
+    partial : int
+        Messages that had begun when the connection ended.
+    pings_skipped : int
+        Pings of a flood that were not answered one by one.
+    stalls : int
+        How often reading stopped because the consumer was too far behind.
+    queued_bytes : int
+        Waiting for the consumer now.
+    last_byte : float
+        When anything was last received, on the clock of `trio.current_time`.
+    """
+
+    bytes: int
+    reads: int
+    messages: int
+    control_frames: int
+    partial: int
+    pings_skipped: int
+    stalls: int
+    queued_bytes: int
+    last_byte: float
+
+
+def _close_frame(code: int, reason: str) -> bytes:
+    payload = code.to_bytes(2, "big") + reason.encode()[:123]
+    key = secrets.token_bytes(4)
+    masked = bytes(b ^ key[i % 4] for i, b in enumerate(payload))
+    return bytes([0x88, 0x80 | len(payload)]) + key + masked
+
+
+class WireStream(trio.abc.Stream):
+    """See the module's text.
+
+    Parameters
+    ----------
+    inner : trio.abc.Stream
+        TCP or TLS, at the start of the handshake. Closed by `aclose`.
+    name : str
+        What errors call the peer: no path, no query.
+    redact : callable
+        Takes secrets out of what the peer said before it becomes part of an error.
+    """
+
+    def __init__(
+        self,
+        inner: trio.abc.Stream,
+        limits: LinkLimits,
+        name: str,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self.name = name
+        self.refusal: HandshakeFailedError | None = None
+        self._on_refused: Callable[[], None] | None = None
+        self._redact = redact
+        self._inner = inner
+        self._limits = limits
+        self._cutter = MessageCutter(limits.message_bytes, limits.fragments)
+        self._head: bytearray | None = bytearray()  # None once the handshake is through
+        self._through = bytearray()  # for the library: the head, then control frames
+        self._queue: deque[Frames] = deque()
+        self._queued = 0
+        self._end: End | None = None
+        self._over = trio.Event()
+        self._ready = trio.Event()
+        self._room = trio.Event()
+        self._sending = trio.Lock()
+        self._close_sent = False
+        self._torn = False  # a frame was sent in part: nothing may follow it
+        self._parting = False  # our last frame is on its way: nothing may follow it either
+        self._listening = True
+        self._bytes = self._reads = self._partial_dropped = self._stalls = 0
+        self._last_byte_s = trio.current_time()
+
+    # ---- for the consumer
+
+    async def receive(self) -> Frames:
+        """All messages that have come, at least one. Raises LinkClosedError after the last."""
+        if self._queue:
+            await trio.lowlevel.checkpoint()
+        while not self._queue:
+            if self._end is not None:
+                raise self.closed_error()
+            self._ready = trio.Event()
+            await self._ready.wait()
+        waiting = list(self._queue)
+        self._queue.clear()
+        self._queued = 0
+        self._room.set()
+        return waiting[0] if len(waiting) == 1 else _join(waiting)
+
+    def closed_error(self) -> LinkClosedError:
+        """What to raise now that the connection has ended."""
+        end = self._end or End(_LOST, "closed by us", violation=False)
+        if end.violation:
+            text = f"{self.name} broke the WebSocket protocol: {end.text}"
+        else:
+            said = printable(self._redact(end.text), 120)
+            text = f"{self.name} ended the connection: {said or 'no reason given'}"
+        return LinkClosedError(f"{text} ({end.code})", end.code)
+
+    def stop_listening(self) -> None:
+        """Throw away what waits and what comes; from now on only the close handshake matters."""
+        self._listening = False
+        self._queue.clear()
+        self._queued = 0
+        self._room.set()
+
+    async def wait_over(self) -> None:
+        """Wait until the farewell is done: nothing more needs to be sent or read."""
+        await self._over.wait()
+
+    def statistics(self) -> LinkStatistics:
+        """A snapshot of the counters."""
+        return LinkStatistics(
+            bytes=self._bytes,
+            reads=self._reads,
+            messages=self._cutter.messages,
+            control_frames=self._cutter.control_frames,
+            partial=self._partial_dropped,
+            pings_skipped=self._cutter.pings_skipped,
+            stalls=self._stalls,
+            queued_bytes=self._queued,
+            last_byte=self._last_byte_s,
+        )
+
+    def on_refused(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when the handshake cannot succeed any more; see `refusal`."""
+        self._on_refused = callback
+
+    def refuse(self, text: str, status: int | None = None) -> None:
+        """Note why the handshake failed; the first reason stands."""
+        if self.refusal is None:
+            self.refusal = HandshakeFailedError(f"{self.name} {text}", status)
+            if self._on_refused is not None:
+                self._on_refused()
+
+    @property
+    def end(self) -> End | None:
+        """Why the connection ended, once it has."""
+        return self._end
+
+    # ---- for the library: trio.abc.Stream
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Read and cut the socket until there is something for the library. b"" at the end."""
+        while not self._through:
+            if self.refusal is not None or self._over.is_set():
+                return b""
+            if self._end is not None:
+                await self._say_farewell(self._end)
+                return b""
+            if self._queued >= self._limits.queue_bytes:
+                await self._wait_room()
+            data = await self._read()
+            if not data:
+                return b""
+            if self._head is not None:
+                data = self._take_head(data)
+            if data:
+                self._take(data)
+        part = bytes(self._through[:max_bytes])
+        del self._through[:max_bytes]
+        return part
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send one frame, or the request; `send_s` bounds it, and a cut off send ends the link."""
+        if self._parting:
+            raise trio.BrokenResourceError("the connection is being ended")
+        await self._send(data)
+        if self._head is None and data[0] & 0x0F == 8:  # the library sends one frame at a time
+            self._close_sent = True
+            if self._end is not None:
+                self._over.set()  # that was the answer to the peer's close frame
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As the inner stream's."""
+        await self._inner.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """Close the inner stream."""
+        self._finish("closed by us", 1000)
+        await self._inner.aclose()
+
+    # ---- inside
+
+    async def _read(self) -> bytes:
+        """One read of the socket; b"" if it has ended, however it did."""
+        try:
+            data = bytes(await self._inner.receive_some(self._limits.read_bytes))
+        except trio.ClosedResourceError:
+            data, text = b"", "closed by us"
+        except trio.BrokenResourceError:
+            data, text = b"", "the connection broke"
+        else:
+            text = "the peer hung up without a close frame"
+        self._last_byte_s = trio.current_time()
+        if not data:
+            if self._head is not None:
+                self.refuse("hung up during the handshake")
+            self._finish(text, _LOST)
+        return data
+
+    def _take_head(self, data: bytes) -> bytes:
+        """Hold the response head back until it is whole; returns the bytes that follow it."""
+        assert self._head is not None
+        self._head += data
+        found = _HEAD_END.search(self._head)
+        start = bytes(self._head[:9])
+        if start[:7] != b"HTTP/1."[: len(start)] or (
+            found is None and len(self._head) > _HEAD_BYTES
+        ):
+            self.refuse("answered the handshake with something that is not HTTP/1.1")
+            return b""
+        if found is None:
+            return b""
+        status = _STATUS.match(self._head)
+        if status is None or status[1] != b"101":
+            code = int(status[1]) if status else None
+            self.refuse(f"refused the handshake with HTTP status {code}", code)
+            return b""
+        self._through += self._head[: found.end()]
+        rest = bytes(self._head[found.end() :])
+        self._head = None
+        return rest
+
+    def _take(self, data: bytes) -> None:
+        self._bytes += len(data)
+        self._reads += 1
+        frames = self._cutter.feed(data)
+        if self._cutter.control:
+            self._through += self._cutter.control
+            self._cutter.control.clear()
+        if frames is not None and self._listening:
+            self._queue.append(frames)
+            bounds = frames.starts.nbytes + frames.ends.nbytes
+            self._queued += frames.buffer.nbytes + bounds + _OVERHEAD
+            self._ready.set()
+        if self._cutter.end is not None and self._end is None:
+            self._partial_dropped += self._cutter.partial
+            self._end = self._cutter.end
+            self._ready.set()
+
+    async def _wait_room(self) -> None:
+        self._stalls += 1
+        while self._queued >= self._limits.queue_bytes:
+            self._room = trio.Event()
+            await self._room.wait()
+
+    async def _send(self, data: bytes | bytearray | memoryview) -> None:
+        async with self._sending:
+            if self._torn:
+                raise trio.BrokenResourceError("an earlier send was cut off")
+            self._torn = True
+            try:
+                with trio.move_on_after(self._limits.send_s):
+                    await self._inner.send_all(data)
+                    self._torn = False
+            finally:
+                if self._torn:
+                    self._finish("could not send", _LOST)
+            if self._torn:
+                raise trio.BrokenResourceError(f"no room to send for {self._limits.send_s:g} s")
+
+    async def _say_farewell(self, end: End) -> None:
+        """After a violation, or the peer's close: say so, and let the peer hang up first.
+
+        Closing at once, with bytes unread, would reset the connection and could destroy our close
+        frame before the peer reads it.
+        """
+        with trio.move_on_after(self._limits.close_s):
+            try:
+                if end.violation and not self._close_sent:
+                    self._parting = True
+                    await self._send(_close_frame(end.code, end.text))
+                while await self._inner.receive_some(self._limits.read_bytes):
+                    pass
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+        self._over.set()
+
+    def _finish(self, text: str, code: int) -> None:
+        """There will be nothing more to receive."""
+        if self._end is None:
+            self._partial_dropped += self._cutter.partial
+            self._end = End(code, text, violation=False)
+        self._over.set()
+        self._ready.set()
+
+
+def _join(parts: list[Frames]) -> Frames:
+    """Several reads as one."""
+    offsets = np.cumsum([0, *(p.buffer.size for p in parts[:-1])])
+    return Frames(
+        np.frombuffer(b"".join(p.buffer.data for p in parts), np.uint8),
+        np.concatenate([p.starts + o for p, o in zip(parts, offsets, strict=True)]),
+        np.concatenate([p.ends + o for p, o in zip(parts, offsets, strict=True)]),
+    )

@@ -1,0 +1,1 @@
+"""Trio tasks between feeds and sinks: inbox, risk task, fan-out."""

@@ -1,0 +1,208 @@
+"""The pipeline: feeds write ticks, one risk task turns them into reports, the fan-out spreads them.
+
+    feeds ==[inbox]==> risk task ==[fan-out: one channel a subscriber]==> sinks
+
+Shutdown is the same picture read from left to right. `stop` cancels the feeds; each closes its end
+of the inbox; the risk task takes what is left, publishes a last report and closes the fan-out; the
+sinks read it and end. Nothing is told to stop twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import attrs
+import numpy as np
+import trio
+
+from rtre.engine import RiskEngine
+from rtre.feeds.base import Feed, FeedStatistics
+from rtre.market import FeedItem, LinkChange, TickBatch
+from rtre.pipeline.fanout import Fanout, Subscription
+from rtre.pipeline.inbox import Inbox
+from rtre.report import RiskReport, TickCounts
+
+_LATENCIES = 8192  #: most recent batches whose latency is kept
+
+
+@attrs.frozen
+class PipelineStatistics:
+    """A pipeline at one moment.
+
+    Attributes
+    ----------
+    counts : TickCounts
+        Every tick that came in, by what became of it; the sum is `received`.
+    reports, conflated_reports : int
+        Reports made, and reports that a newer one replaced before a subscriber read them.
+    ticks_per_s : float
+        Mean rate since the start.
+    latency_us : dict
+        ``p50``, ``p90``, ``p99``, ``max`` of the time from the receipt of the oldest tick of a batch
+        to its report, over the last 8,192 batches, in microseconds. Empty in a replay.
+    feeds : tuple of FeedStatistics
+    """
+
+    uptime_s: float
+    counts: TickCounts
+    batches: int
+    reports: int
+    conflated_reports: int
+    ticks_per_s: float
+    latency_us: dict[str, float]
+    feeds: tuple[FeedStatistics, ...]
+
+
+class Pipeline:
+    """Feeds, an engine and subscribers, joined by memory channels.
+
+    Parameters
+    ----------
+    engine : RiskEngine
+    feeds : sequence of Feed
+        The pipeline ends when all of them have ended.
+    clock_ns : callable or None
+        Wall clock in nanoseconds since the epoch. None: time is what the data say (a replay);
+        then every batch gives exactly one report and nothing is conflated.
+    every_tick : bool
+        Make a report after each tick instead of each batch.
+    max_ticks : int or None
+        End after this many ticks.
+    heartbeat_s : float
+        Without news, a report this often still tells how old everything is. Not in a replay.
+    """
+
+    def __init__(
+        self,
+        engine: RiskEngine,
+        feeds: Sequence[Feed],
+        *,
+        clock_ns: Callable[[], int] | None = time.time_ns,
+        every_tick: bool = False,
+        max_ticks: int | None = None,
+        heartbeat_s: float = 1.0,
+    ) -> None:
+        self.engine = engine
+        self.feeds = tuple(feeds)
+        self.last_report: RiskReport | None = None
+        self._clock_ns = clock_ns
+        self._every_tick = every_tick
+        self._left = max_ticks
+        self._heartbeat_s = heartbeat_s
+        self._inbox = Inbox(engine.config.interval)
+        self._fanout = Fanout()
+        self._feed_scope = trio.CancelScope()
+        self._started = 0.0
+        self._data_ns = 0
+        self._batches = self._reports = self._beaten = 0
+        self._latencies = np.zeros(_LATENCIES, np.int64)
+
+    def subscribe(self, *, every: bool = False) -> Subscription:
+        """Open a subscription to reports: the newest by default, or each and `every` one."""
+        return self._fanout.subscribe(every=every)
+
+    def stop(self) -> None:
+        """End the feeds; what was received is still worked off, reported and handed out."""
+        self._feed_scope.cancel()
+
+    def statistics(self) -> PipelineStatistics:
+        """Return counts, rates and latencies as of now."""
+        uptime = trio.current_time() - self._started if self._started else 0.0
+        counts = self.engine.counts(self._outside())
+        recent = self._latencies[: min(self._batches, _LATENCIES)]
+        latency = {}
+        if len(recent) and self._clock_ns is not None:
+            p50, p90, p99 = np.percentile(recent, (50, 90, 99)) / 1e3
+            latency = {"p50": p50, "p90": p90, "p99": p99, "max": recent.max() / 1e3}
+        return PipelineStatistics(
+            uptime_s=uptime,
+            counts=counts,
+            batches=self._batches,
+            reports=self._reports,
+            conflated_reports=self._fanout.conflated,
+            ticks_per_s=counts.received / uptime if uptime > 0 else 0.0,
+            latency_us={name: round(float(value), 1) for name, value in latency.items()},
+            feeds=tuple(feed.statistics() for feed in self.feeds),
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[Pipeline] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until all feeds have ended or `stop` is called, and all is worked off."""
+        self._started = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._risk_task, nursery.cancel_scope)
+            if self._clock_ns is not None:
+                nursery.start_soon(self._heartbeat_task)
+            task_status.started(self)
+            try:
+                with self._feed_scope:
+                    async with trio.open_nursery() as feed_nursery:
+                        for feed in self.feeds:
+                            feed_nursery.start_soon(self._feed_task, feed)
+            finally:
+                self._inbox.no_more_writers()
+
+    async def _feed_task(self, feed: Feed) -> None:
+        with self._inbox.writer() as out:
+            await feed.run(out)
+
+    async def _risk_task(self, whole: trio.CancelScope) -> None:
+        receive = self._inbox.receive_one if self._clock_ns is None else self._inbox.receive
+        try:
+            while True:
+                for item in await receive():
+                    await self._take(item)
+        except trio.EndOfChannel:
+            await self._publish()
+        finally:
+            self._fanout.close()
+        whole.cancel()  # only the heartbeat is left
+
+    async def _take(self, item: FeedItem) -> None:
+        if isinstance(item, LinkChange):
+            self.engine.link_changed(item)
+            self._data_ns = max(self._data_ns, item.ts_ns)
+            await self._publish()
+            return
+        if self._left is not None:
+            item = item[: self._left]
+            self._left -= len(item)
+        if not len(item):
+            return
+        step = 1 if self._every_tick else len(item)
+        for start in range(0, len(item), step):
+            batch = item[start : start + step]
+            self.engine.update(batch)
+            self._data_ns = max(self._data_ns, int(batch.ts_init_ns[-1]))
+            await self._publish()
+            self._note_latency(batch)
+        if self._left == 0:
+            self.stop()
+
+    def _note_latency(self, batch: TickBatch) -> None:
+        if self._clock_ns is not None:
+            waited = self._clock_ns() - int(batch.ts_init_ns.min())
+            self._latencies[self._batches % _LATENCIES] = waited
+        self._batches += 1
+
+    async def _publish(self) -> None:
+        now = self._data_ns if self._clock_ns is None else self._clock_ns()
+        self.last_report = report = self.engine.report(now, outside=self._outside())
+        self._reports += 1
+        await self._fanout.publish(report)
+
+    def _outside(self) -> TickCounts:
+        """Ticks that ended in the feeds or in the inbox."""
+        feeds = [feed.statistics().counts for feed in self.feeds]
+        return TickCounts(
+            rejected=sum(c.rejected for c in feeds),
+            duplicate=sum(c.duplicate for c in feeds),
+            conflated=self._inbox.conflated,
+        )
+
+    async def _heartbeat_task(self) -> None:
+        while True:
+            await trio.sleep(self._heartbeat_s)
+            if self._reports == self._beaten:
+                await self._publish()
+            self._beaten = self._reports

@@ -117,9 +117,7 @@ class OutputConfig:
         default="auto", validator=one_of("auto", "table", "log", "jsonl", "none")
     )
     every_tick: bool = False
-    refresh: Duration = attrs.field(
-        default=Duration.parse("500ms"), validator=_span("20ms", "1h")
-    )
+    refresh: Duration = attrs.field(default=Duration.parse("500ms"), validator=_span("20ms", "1h"))
     record: str | None = None
 
 
@@ -127,7 +125,9 @@ class OutputConfig:
 class RunConfig:
     """When to end by itself; None: when told."""
 
-    duration: Duration | None = attrs.field(default=None, validator=optional(_span("1ms", "36500d")))
+    duration: Duration | None = attrs.field(
+        default=None, validator=optional(_span("1ms", "36500d"))
+    )
     max_ticks: int | None = attrs.field(default=None, validator=optional(whole(1)))
 
 
@@ -245,15 +245,19 @@ def _class(cls: type) -> Callable[[Any, Any], Any]:
     return structure
 
 
+def _has_origin(origin: Any) -> Callable[[Any], bool]:
+    return lambda kind: get_origin(kind) == origin
+
+
 _CONVERTER = cattrs.Converter(detailed_validation=False)
 _CONVERTER.register_structure_hook(float, _number)
 _CONVERTER.register_structure_hook(int, _whole)
 _CONVERTER.register_structure_hook(str, _typed)
 _CONVERTER.register_structure_hook(bool, _typed)
 _CONVERTER.register_structure_hook(Duration, _duration)
-_CONVERTER.register_structure_hook_func(lambda t: get_origin(t) is tuple, _sequence)
-_CONVERTER.register_structure_hook_func(lambda t: get_origin(t) is dict, _table)
-_CONVERTER.register_structure_hook_func(lambda t: get_origin(t) is Literal, lambda v, _: v)
+_CONVERTER.register_structure_hook_func(_has_origin(tuple), _sequence)
+_CONVERTER.register_structure_hook_func(_has_origin(dict), _table)
+_CONVERTER.register_structure_hook_func(_has_origin(Literal), lambda value, _: value)
 _CONVERTER.register_structure_hook_factory(attrs.has, _class)
 
 

@@ -245,7 +245,7 @@ class LinkChange:
         For people; never holds a token.
     """
 
-    assets: tuple[int, ...] = attrs.field(converter=tuple)
+    assets: tuple[int, ...]
     up: bool
     ts_ns: int
     reason: str = ""

@@ -30,8 +30,10 @@ class FeedStatistics:
         Connections made, and tried.
     messages, heartbeats, partial : int
         WebSocket messages, heartbeats among them, and messages lost half-way.
+    received : int
+        Ticks that arrived, whatever became of them.
     counts : TickCounts
-        Ticks that ended in the feed: `rejected` and `duplicate`.
+        Those that ended in the feed: `rejected` and `duplicate`.
     missing : int
         Trades that the venue's ids show we never received.
     notice : str
@@ -45,7 +47,8 @@ class FeedStatistics:
     messages: int = 0
     heartbeats: int = 0
     partial: int = 0
-    counts: TickCounts = TickCounts()
+    received: int = 0
+    counts: TickCounts = attrs.field(factory=TickCounts)
     missing: int = 0
     notice: str = ""
 

@@ -1,8 +1,8 @@
 """A live feed: one venue over one WebSocket, connected again for as long as it takes.
 
-Each session is the same short story: connect, subscribe from the wanted set, read. Whatever ends it
-is a `LinkError`; the assets are told to be DISCONNECTED, and after a jittered delay the next session
-begins. Everything else that is raised here is a bug, and stops the program.
+Each session is the same short story: connect, subscribe from the wanted set, read. Whatever ends
+it is a `LinkError`; the assets are told to be DISCONNECTED, and after a jittered delay the next
+session begins. Everything else that is raised here is a bug, and stops the program.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from rtre.feeds.transport import Link, LinkLimits, open_link
 from rtre.market import LinkChange, TickBuffer, Universe, as_assets
 from rtre.report import TickCounts
 from rtre.venues.base import DecodeCounts, Venue
+from rtre.venues.frames import Frames
 
 log = logging.getLogger("rtre.feed")
 
@@ -89,6 +90,7 @@ class WebSocketFeed:
         self._partial = 0
         self._connections = self._attempts = 0
         self._first_data = self._last_data = 0.0
+        self._lost_at_ns: int | None = None
         self._notice = ""
 
     def __repr__(self) -> str:
@@ -168,29 +170,31 @@ class WebSocketFeed:
             self.symbols, interval_ns=interval_ns, intervals=intervals
         )
 
-    _lost_at_ns: int | None = None
-
     async def _read(self, link: Link, out: TickChannel) -> None:
         """Read until the link ends, or is silent for longer than this venue ever is."""
+        ended = LinkClosedError(f"{self.name}: not a byte for {self._kind.silence_s:g} s")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, link, nursery.cancel_scope)
             buffer = TickBuffer()
             try:
                 while True:
-                    frames = await link.receive()
-                    now = self._clock_ns()
-                    if self._recorder is not None:
-                        self._recorder.write(now, frames)
-                    for notice in self._venue.decode(frames, now, buffer):
-                        self._note(f"{notice.kind}: {notice.text}")
-                    if buffer.count:
-                        self._last_data = trio.current_time()
-                        self._first_data = self._first_data or self._last_data
-                        out.send_nowait(buffer.take())
-            except LinkClosedError as error:
+                    self._take(await link.receive(), buffer, out)
+            except LinkClosedError as error:  # caught here: a nursery would wrap it in a group
                 ended = error
-                nursery.cancel_scope.cancel()
-        raise ended if ended is not None else LinkClosedError("silent")
+            nursery.cancel_scope.cancel()
+        raise ended
+
+    def _take(self, frames: Frames, buffer: TickBuffer, out: TickChannel) -> None:
+        """Record, decode and hand on the messages of one read."""
+        now = self._clock_ns()
+        if self._recorder is not None:
+            self._recorder.write(now, frames)
+        for notice in self._venue.decode(frames, now, buffer):
+            self._note(f"{notice.kind}: {notice.text}")
+        if buffer.count:
+            self._last_data = trio.current_time()
+            self._first_data = self._first_data or self._last_data
+            out.send_nowait(buffer.take())
 
     async def _watch(self, link: Link, session: trio.CancelScope) -> None:
         """End the session when not a byte has come for `silence_s`."""

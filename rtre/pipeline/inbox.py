@@ -30,11 +30,13 @@ def conflate(batch: TickBatch, interval_ns: int | None) -> TickBatch:
         key += (interval - interval.min()) * (int(key.max()) + 1)
     _, last = np.unique(key[::-1], return_index=True)
     keep = np.sort(len(key) - 1 - last)
-    return TickBatch(*(column[keep] for column in _columns(batch)))
-
-
-def _columns(batch: TickBatch) -> tuple[np.ndarray[tuple[int], np.dtype[np.generic]], ...]:
-    return (batch.asset, batch.price, batch.size, batch.ts_event_ns, batch.ts_init_ns)
+    return TickBatch(
+        batch.asset[keep],
+        batch.price[keep],
+        batch.size[keep],
+        batch.ts_event_ns[keep],
+        batch.ts_init_ns[keep],
+    )
 
 
 class Inbox:
@@ -53,6 +55,8 @@ class Inbox:
     ----------
     conflated : int
         Ticks merged away so far.
+    waiting : int
+        Ticks written and not yet taken.
     """
 
     def __init__(self, interval_ns: int, *, max_items: int = 64, max_ticks: int = 65_536) -> None:
@@ -62,10 +66,11 @@ class Inbox:
         self._pile: list[FeedItem] = []
         self._piled = 0
         self.conflated = 0
+        self.waiting = 0
 
     @contextmanager
     def writer(self) -> Iterator[InboxWriter]:
-        """Open a writing end; the inbox ends when all of them, and `no_more_writers`, are closed."""
+        """Open a writing end. The inbox ends once all are closed and `no_more_writers` was said."""
         with self._send.clone() as channel:
             yield InboxWriter(self, channel)
 
@@ -91,6 +96,7 @@ class Inbox:
         ]
         self._piled = sum(len(i) for i in self._pile if isinstance(i, TickBatch))
         self.conflated += before - self._piled
+        self.waiting -= before - self._piled
 
     async def receive(self) -> list[FeedItem]:
         """Wait for an item, then take all that are there; neighbouring batches come joined.
@@ -108,11 +114,15 @@ class Inbox:
             pass
         items += self._pile
         self._pile, self._piled = [], 0
-        return _merge(items)
+        return _merge(self._taken(items))
 
     async def receive_one(self) -> list[FeedItem]:
-        """Wait for one item and take only that, for a replay whose batches must stay as they are."""
-        return [await self._receive.receive()]
+        """Wait for one item and take only that: the batches of a replay must stay as they are."""
+        return self._taken([await self._receive.receive()])
+
+    def _taken(self, items: list[FeedItem]) -> list[FeedItem]:
+        self.waiting -= sum(len(item) for item in items if isinstance(item, TickBatch))
+        return items
 
 
 class InboxWriter:
@@ -124,6 +134,7 @@ class InboxWriter:
 
     def send_nowait(self, item: FeedItem) -> None:
         """Hand `item` on without ever blocking."""
+        self._count(item)
         if self._inbox._pile:  # the channel is full, and order must hold
             self._inbox._put_beside(item)
             return
@@ -134,7 +145,12 @@ class InboxWriter:
 
     async def send(self, item: FeedItem) -> None:
         """Hand `item` on, waiting for room."""
+        self._count(item)
         await self._channel.send(item)
+
+    def _count(self, item: FeedItem) -> None:
+        if isinstance(item, TickBatch):
+            self._inbox.waiting += len(item)
 
 
 def _merge(items: list[FeedItem]) -> list[FeedItem]:
@@ -151,5 +167,3 @@ def _merge(items: list[FeedItem]) -> list[FeedItem]:
         if item is not None:
             merged.append(item)
     return merged
-
-

@@ -33,19 +33,23 @@ class PipelineStatistics:
     Attributes
     ----------
     counts : TickCounts
-        Every tick that came in, by what became of it; the sum is `received`.
+        Every tick by what became of it.
+    waiting : int
+        Ticks received and not yet applied, or left over when `max_ticks` were done. What the feeds
+        received is always ``counts.received + waiting``.
     reports, conflated_reports : int
         Reports made, and reports that a newer one replaced before a subscriber read them.
     ticks_per_s : float
         Mean rate since the start.
     latency_us : dict
-        ``p50``, ``p90``, ``p99``, ``max`` of the time from the receipt of the oldest tick of a batch
-        to its report, over the last 8,192 batches, in microseconds. Empty in a replay.
+        ``p50``, ``p90``, ``p99``, ``max`` of the time from the receipt of the oldest tick of a
+        batch to its report, over the last 8,192 batches, in microseconds. Empty in a replay.
     feeds : tuple of FeedStatistics
     """
 
     uptime_s: float
     counts: TickCounts
+    waiting: int
     batches: int
     reports: int
     conflated_reports: int
@@ -93,9 +97,10 @@ class Pipeline:
         self._inbox = Inbox(engine.config.interval)
         self._fanout = Fanout()
         self._feed_scope = trio.CancelScope()
-        self._started = 0.0
-        self._data_ns = 0
-        self._batches = self._reports = self._beaten = 0
+        self._ended = trio.Event()
+        self._started: float | None = None
+        self._first_ns = self._data_ns = 0
+        self._batches = self._reports = self._beaten = self._unread = self._timed = 0
         self._latencies = np.zeros(_LATENCIES, np.int64)
 
     def subscribe(self, *, every: bool = False) -> Subscription:
@@ -106,11 +111,20 @@ class Pipeline:
         """End the feeds; what was received is still worked off, reported and handed out."""
         self._feed_scope.cancel()
 
+    @property
+    def data_span_s(self) -> float:
+        """Seconds between the first and the latest receipt of a tick."""
+        return (self._data_ns - self._first_ns) / 1e9 if self._first_ns else 0.0
+
+    async def wait_ended(self) -> None:
+        """Wait until the last report is out and the fan-out is closed."""
+        await self._ended.wait()
+
     def statistics(self) -> PipelineStatistics:
         """Return counts, rates and latencies as of now."""
-        uptime = trio.current_time() - self._started if self._started else 0.0
+        uptime = trio.current_time() - self._started if self._started is not None else 0.0
         counts = self.engine.counts(self._outside())
-        recent = self._latencies[: min(self._batches, _LATENCIES)]
+        recent = self._latencies[: min(self._timed, _LATENCIES)]
         latency = {}
         if len(recent) and self._clock_ns is not None:
             p50, p90, p99 = np.percentile(recent, (50, 90, 99)) / 1e3
@@ -118,6 +132,7 @@ class Pipeline:
         return PipelineStatistics(
             uptime_s=uptime,
             counts=counts,
+            waiting=self._inbox.waiting + self._unread,
             batches=self._batches,
             reports=self._reports,
             conflated_reports=self._fanout.conflated,
@@ -126,7 +141,9 @@ class Pipeline:
             feeds=tuple(feed.statistics() for feed in self.feeds),
         )
 
-    async def run(self, *, task_status: trio.TaskStatus[Pipeline] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(
+        self, *, task_status: trio.TaskStatus[Pipeline] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Run until all feeds have ended or `stop` is called, and all is worked off."""
         self._started = trio.current_time()
         async with trio.open_nursery() as nursery:
@@ -156,6 +173,7 @@ class Pipeline:
             await self._publish()
         finally:
             self._fanout.close()
+            self._ended.set()
         whole.cancel()  # only the heartbeat is left
 
     async def _take(self, item: FeedItem) -> None:
@@ -165,6 +183,7 @@ class Pipeline:
             await self._publish()
             return
         if self._left is not None:
+            self._unread += max(len(item) - self._left, 0)
             item = item[: self._left]
             self._left -= len(item)
         if not len(item):
@@ -173,6 +192,7 @@ class Pipeline:
         for start in range(0, len(item), step):
             batch = item[start : start + step]
             self.engine.update(batch)
+            self._first_ns = self._first_ns or int(batch.ts_init_ns[0])
             self._data_ns = max(self._data_ns, int(batch.ts_init_ns[-1]))
             await self._publish()
             self._note_latency(batch)
@@ -180,10 +200,15 @@ class Pipeline:
             self.stop()
 
     def _note_latency(self, batch: TickBatch) -> None:
-        if self._clock_ns is not None:
-            waited = self._clock_ns() - int(batch.ts_init_ns.min())
-            self._latencies[self._batches % _LATENCIES] = waited
         self._batches += 1
+        if self._clock_ns is None:
+            return
+        # history is stamped with its own event time, and did not wait here since then
+        live = batch.ts_init_ns[batch.ts_init_ns != batch.ts_event_ns]
+        if len(live):
+            waited = self._clock_ns() - int(live.min())
+            self._latencies[self._timed % _LATENCIES] = waited
+            self._timed += 1
 
     async def _publish(self) -> None:
         now = self._data_ns if self._clock_ns is None else self._clock_ns()

@@ -1,0 +1,57 @@
+"""rtre: real-time market risk. VaR and Expected Shortfall per symbol and per book, on every tick.
+
+The synchronous core is `RiskEngine`; `open_pipeline` and `serve` run it inside a Trio program.
+"""
+
+from __future__ import annotations
+
+from rtre.app import open_pipeline, open_replay, serve
+from rtre.config import Config, FeedConfig, OutputConfig, RiskConfig, RunConfig, read
+from rtre.engine import RiskEngine
+from rtre.errors import (
+    ConfigError,
+    ConnectFailedError,
+    DataError,
+    HandshakeFailedError,
+    LinkClosedError,
+    LinkError,
+    RecordingError,
+    RtreError,
+    UnknownNameError,
+)
+from rtre.market import Quality, TickBatch, Universe
+from rtre.report import Horizon, LineReport, RiskEstimate, RiskReport, TickCounts
+from rtre.units import Duration
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "ConnectFailedError",
+    "DataError",
+    "Duration",
+    "FeedConfig",
+    "HandshakeFailedError",
+    "Horizon",
+    "LineReport",
+    "LinkClosedError",
+    "LinkError",
+    "OutputConfig",
+    "Quality",
+    "RecordingError",
+    "RiskConfig",
+    "RiskEngine",
+    "RiskEstimate",
+    "RiskReport",
+    "RtreError",
+    "RunConfig",
+    "TickBatch",
+    "TickCounts",
+    "UnknownNameError",
+    "Universe",
+    "open_pipeline",
+    "open_replay",
+    "read",
+    "serve",
+]

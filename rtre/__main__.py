@@ -1,0 +1,352 @@
+"""The program: argv -> Config -> trio.run. See ``python -m rtre --help``."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import attrs
+import click
+import trio
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from rtre import __version__, app
+from rtre.config import Config
+from rtre.errors import ConfigError, RtreError
+from rtre.feeds.recording import Recording
+from rtre.feeds.simulated import SimulatedVenue, serve_venue
+from rtre.options import RISK_OPTIONS, VENUES, read_options
+from rtre.pipeline.fanout import Subscription
+from rtre.pipeline.pipeline import Pipeline
+from rtre.sinks import jsonl, log
+from rtre.sinks.summary import summary
+from rtre.warm import is_warm, warm_up
+
+EXIT_WRONG_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """The sub-commands; `backtest` is imported only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "backtest"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "backtest":
+            return super().get_command(ctx, cmd_name)
+        from rtre.backtest.command import backtest
+
+        return backtest
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@RISK_OPTIONS
+@click.option(
+    "-f",
+    "--feed",
+    metavar="VENUE",
+    help=f"{VENUES}. [finnhub with FINNHUB_TOKEN set, else simulated]",
+)
+@click.option("--url", metavar="URL", help="Instead of the venue's own address.")
+@click.option("--seed", metavar="N", help="Of the simulated venue. [7]")
+@click.option("--rate", metavar="N", help="Ticks a second of the simulated venue. [20]")
+@click.option("--record", metavar="FILE", help="Write all that is received; .gz compresses.")
+@click.option("--duration", metavar="TIME", help="End after this long, like 30s.")
+@click.version_option(__version__, message="rtre %(version)s")
+@click.pass_context
+def main(context: click.Context, /, file: str | None, print_config: bool, **typed: Any) -> None:
+    r"""Real-time market risk: VaR and Expected Shortfall on every tick.
+
+    Without a command it runs live. With no key and no network it starts a simulated venue on this
+    machine and connects to that; with FINNHUB_TOKEN in the environment it connects to Finnhub.
+
+    \b
+    rtre --symbols AAPL,MSFT                     simulated, or Finnhub with a token
+    rtre --feed binance -s BTCUSDT,ETHUSDT       live crypto trades, no key needed
+    rtre -s AAPL,MSFT -p AAPL=100 -p MSFT=-50    a long-short book
+    rtre --record day.gz                         write what comes in ...
+    rtre replay day.gz                           ... and run it again
+    rtre --print-config > rtre.toml              a file to start from
+
+    VaR and ES are losses in currency, positive when money is lost.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    _guarded(lambda: _live(file, print_config, typed))
+
+
+def _live(file: str | None, print_config: bool, typed: dict[str, Any]) -> int:
+    config = read_options(file, typed, check=not print_config)
+    if print_config:
+        click.echo(config.to_toml(), nl=False)
+        return 0
+    return _run_live(config)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@RISK_OPTIONS
+@click.option("-f", "--feed", metavar="VENUE", help="Whose messages these are. [from the file]")
+@click.option("--speed", type=float, metavar="X", help="1 is the recorded pace. [no waiting]")
+def replay(
+    files: tuple[str, ...], speed: float | None, file: str | None, print_config: bool, **typed: Any
+) -> None:
+    """Run recorded streams through the same engine.
+
+    Reads rtre's own recordings (--record) and raw captures of lines `<ns> <message>`, plain or
+    gzipped; several files are merged by time of receipt. Two replays give identical reports. One
+    report is made per grid interval of the recording, with --every-tick one per message.
+    """
+    _guarded(lambda: _replay(files, speed, file, print_config, typed))
+
+
+def _replay(
+    files: tuple[str, ...],
+    speed: float | None,
+    file: str | None,
+    print_config: bool,
+    typed: dict[str, Any],
+) -> int:
+    if speed is not None and not speed > 0:
+        raise ConfigError((f"--speed: must be above 0; got {speed:g}",))
+    config = read_options(file, typed, check=False)
+    if print_config:
+        click.echo(config.to_toml(), nl=False)
+        return 0
+    return _run_replay(config, files, speed, symbols_given=typed["symbols"] is not None)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Of the market.")
+@click.option(
+    "--rate", default=20.0, show_default=True, type=click.FloatRange(0, 1e6, min_open=True),
+    help="Ticks a second, over all subscribed symbols.",
+)  # fmt: skip
+@click.option(
+    "--symbol-limit", default=50, show_default=True, type=click.IntRange(1),
+    help="Subscriptions per connection.",
+)  # fmt: skip
+def simulate(**arguments: Any) -> None:
+    r"""Run the simulated venue alone: a WebSocket server that speaks Finnhub's protocol.
+
+    \b
+    rtre simulate --port 8765
+    rtre --feed simulated --url ws://127.0.0.1:8765 --symbols AAPL,MSFT
+    """
+    _guarded(lambda: _run_venue(**arguments))
+
+
+def _guarded(run: Callable[[], int]) -> None:
+    """Run, turn what people can mend into one clear message, and set the exit code."""
+    logging.basicConfig(format="rtre: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        code = run()
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"rtre: {problem}", err=True)
+        code = EXIT_WRONG_INPUT
+    except (RtreError, ExceptionGroup) as error:
+        text = app.explain(error)
+        if text is None:
+            raise  # a bug: show all of it
+        click.echo(f"rtre: {text}", err=True)
+        code = EXIT_WRONG_INPUT
+    except KeyboardInterrupt:
+        click.echo("rtre: interrupted", err=True)
+        code = EXIT_INTERRUPTED
+    sys.exit(code)
+
+
+def _tell(stderr: Console, text: str) -> None:
+    """Print for people: plain text, broken into lines by nobody but the terminal."""
+    stderr.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _warm(config: Config, stderr: Console) -> None:
+    """Compile or load the kernels before anything else; a cold first run shows progress."""
+    with Progress(
+        TextColumn("compiling kernels, once"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} {task.fields[what]}"),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=None, what="")
+
+        def show(what: str, done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, what=what)
+
+        if not stderr.is_terminal and not is_warm(config.risk):
+            _tell(stderr, "rtre: compiling kernels; later starts are fast")
+        warmed = warm_up(config.risk, show)
+    if warmed.problem:
+        _tell(stderr, f"rtre: kernels are compiled anew at each start: {warmed.problem}")
+
+
+def _run_live(config: Config) -> int:
+    stderr = Console(stderr=True)
+    _warm(config, stderr)
+    return trio.run(_live_task, config, stderr)
+
+
+async def _live_task(config: Config, stderr: Console) -> int:
+    code = 0
+    async with app.open_pipeline(config) as pipeline, trio.open_nursery() as nursery:
+        if app.find_venue(config).name == "simulated" and config.feed.url is None:
+            _tell(
+                stderr,
+                "rtre: these data are SIMULATED. For live data set FINNHUB_TOKEN, or run "
+                "rtre --feed binance --symbols BTCUSDT,ETHUSDT",
+            )
+        nursery.start_soon(_stop_on_signal, pipeline, nursery.cancel_scope)
+        if config.run.duration is not None:
+            nursery.start_soon(_stop_after, config.run.duration.seconds, pipeline)
+        with pipeline.subscribe(every=config.output.every_tick) as reports:
+            await _show(_kind(config), config, pipeline, reports)
+        pipeline.stop()
+        await pipeline.wait_ended()
+        nursery.cancel_scope.cancel()
+        _tell(stderr, summary(pipeline.statistics(), pipeline.last_report))
+        return code
+    return EXIT_INTERRUPTED  # a second signal cut it short
+
+
+def _kind(config: Config) -> str:
+    if config.output.kind != "auto":
+        return config.output.kind
+    return "table" if sys.stdout.isatty() else "log"
+
+
+async def _show(kind: str, config: Config, pipeline: Pipeline, reports: Subscription) -> None:
+    """Hand the reports to the sink that was asked for, until they end."""
+    refresh = config.output.refresh.seconds
+    if kind == "table":
+        await table.run(reports, pipeline.statistics, refresh_s=refresh)
+    elif kind == "log":
+        await log.run(reports, pipeline.statistics, refresh_s=refresh)
+    elif kind == "jsonl":
+        await jsonl.run(reports, pipeline.statistics, refresh_s=refresh)
+    else:
+        async for _ in reports:
+            pass
+
+
+async def _stop_on_signal(pipeline: Pipeline, everything: trio.CancelScope) -> None:
+    """First SIGINT or SIGTERM: end in order. Second: at once."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        await anext(signals)
+        pipeline.stop()
+        await anext(signals)
+        everything.cancel()
+
+
+async def _stop_after(seconds: float, pipeline: Pipeline) -> None:
+    await trio.sleep(seconds)
+    pipeline.stop()
+
+
+def _run_replay(
+    config: Config, files: tuple[str, ...], speed: float | None, *, symbols_given: bool
+) -> int:
+    stderr = Console(stderr=True)
+    recording = Recording(files)
+    config = app.replay_config(config, recording, symbols_given=symbols_given)
+    if problems := app.check(config, live=False):
+        raise ConfigError(tuple(f"{key}: {text}" for key, text in problems))
+    _warm(config, stderr)
+    return trio.run(_replay_task, config, recording, speed, stderr)
+
+
+async def _replay_task(
+    config: Config, recording: Recording, speed: float | None, stderr: Console
+) -> int:
+    kind = config.output.kind
+    if kind == "auto":
+        kind = "none" if speed is None else _kind(config)
+    # a replay's reports are complete on every run, so they are never conflated
+    config = attrs.evolve(config, output=attrs.evolve(config.output, kind=kind))
+    every = kind != "table"
+    started = trio.current_time()
+    async with app.open_replay(config, recording, speed=speed) as pipeline:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, pipeline, nursery.cancel_scope)
+            nursery.start_soon(_progress, recording, stderr, kind != "table")
+            with pipeline.subscribe(every=every) as reports:
+                await _show(kind, config, pipeline, reports)
+            pipeline.stop()
+            await pipeline.wait_ended()
+            nursery.cancel_scope.cancel()
+        elapsed = trio.current_time() - started
+        _tell_replay(pipeline, elapsed, stderr)
+    return 0
+
+
+def _tell_replay(pipeline: Pipeline, elapsed: float, stderr: Console) -> None:
+    last = pipeline.last_report
+    _tell(stderr, summary(pipeline.statistics(), last))
+    if last is not None:
+        _tell(stderr, log.line(last))
+    span = pipeline.data_span_s
+    _tell(
+        stderr,
+        f"replayed {span:,.1f} s of data in {elapsed:.2f} s: {span / elapsed:,.0f} times real time",
+    )
+
+
+async def _progress(recording: Recording, stderr: Console, wanted: bool) -> None:
+    with Progress(
+        console=stderr, transient=True, disable=not (wanted and stderr.is_terminal)
+    ) as bar:
+        task = bar.add_task("replaying", total=recording.size)
+        while True:
+            bar.update(task, completed=recording.position)
+            await trio.sleep(0.1)
+
+
+def _run_venue(**arguments: Any) -> int:
+    return trio.run(_venue_task, arguments)
+
+
+async def _venue_task(arguments: dict[str, Any]) -> int:
+    async with trio.open_nursery() as nursery:
+        try:
+            venue: SimulatedVenue = await nursery.start(partial(serve_venue, **arguments))
+        except OSError as error:
+            where = f"{arguments['host']}:{arguments['port']}"
+            raise ConfigError((f"--port: cannot listen at {where}: {error.strerror}",)) from None
+        click.echo(
+            f"simulated venue at {venue.url}\n"
+            f"connect with: rtre --feed simulated --url {venue.url} --symbols AAPL,MSFT\n"
+            f"Ctrl-C ends it",
+        )
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            await anext(signals)
+        click.echo(_venue_summary(venue))
+        nursery.cancel_scope.cancel()
+    return 0
+
+
+def _venue_summary(venue: SimulatedVenue) -> str:
+    done = venue.statistics()
+    return (
+        f"sent {done.trades:,} trades in {done.frames:,} frames to {done.server.accepted} "
+        f"connections; {done.dropped:,} dropped for slow clients"
+    )
+
+
+if __name__ == "__main__":
+    main(prog_name="rtre")

@@ -1,0 +1,240 @@
+"""The wiring: from a configuration to running feeds, engine and pipeline.
+
+Everything above this file talks to people (`rtre.__main__`), everything below knows nothing of its
+neighbours. Three ways in: `open_pipeline` and `serve` for a Trio program that embeds rtre, and
+`open_replay` for a recording.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+import attrs
+import trio
+
+from rtre import names
+from rtre.config import Config
+from rtre.engine import RiskEngine, make_model
+from rtre.errors import ConfigError, DataError, RtreError, UnknownNameError
+from rtre.feeds.base import Feed
+from rtre.feeds.recording import Recorder, Recording
+from rtre.feeds.replay import ReplayFeed, sniff
+from rtre.feeds.simulated import serve_venue
+from rtre.feeds.websocket import WebSocketFeed
+from rtre.market import Universe
+from rtre.pipeline.pipeline import Pipeline
+from rtre.venues.base import Venue
+from rtre.warm import warm_up
+
+log = logging.getLogger("rtre")
+
+_CLOSE_S = 5.0  #: for the last report to reach the subscribers when a pipeline is left
+
+
+def check(config: Config, *, live: bool = True) -> list[tuple[str, str]]:
+    """Return (key, problem) for names that no file provides and parameters no model takes.
+
+    With `live`, also for a token that is missing.
+    """
+    found = []
+    try:
+        make_model(config.risk)
+    except UnknownNameError as error:
+        found.append(("risk.model", str(error)))
+    except (DataError, TypeError) as error:
+        found.append(("risk.parameters", str(error)))
+    try:
+        venue = find_venue(config)
+    except UnknownNameError as error:
+        found.append(("feed.name", str(error)))
+    else:
+        if live and venue.token_env and not os.environ.get(venue.token_env):
+            found.append(
+                ("feed.name", f"{venue.name} needs a token: set {venue.token_env} in the "
+                 f"environment, or leave the feed out to run on simulated data")
+            )  # fmt: skip
+    return found
+
+
+def find_venue(config: Config) -> type[Venue]:
+    """Return the venue that `config` means; ``auto`` is Finnhub with a token, else simulated."""
+    name = config.feed.name
+    if name == "auto":
+        name = "finnhub" if os.environ.get("FINNHUB_TOKEN") else "simulated"
+    venue: type[Venue] = names.find("venues", name)
+    return venue
+
+
+def make_engine(config: Config) -> RiskEngine:
+    """Build the engine of a configuration: its symbols, and one book named ``portfolio``."""
+    return RiskEngine(Universe(config.universe), {"portfolio": config.units}, config.risk)
+
+
+def make_recorder(config: Config) -> Recorder | None:
+    """Open the recording that `config` asks for, if it does."""
+    if config.output.record is None:
+        return None
+    venue = find_venue(config).name
+    return Recorder(config.output.record, venue=venue, symbols=config.universe)
+
+
+@asynccontextmanager
+async def open_pipeline(config: Config, *, feeds: Sequence[Feed] = ()) -> AsyncIterator[Pipeline]:
+    """Run a pipeline for as long as the block lasts.
+
+        async with rtre.open_pipeline(config) as pipeline:
+            with pipeline.subscribe() as reports:
+                async for report in reports:
+                    ...
+
+    Kernels are compiled first, in a worker thread; then the feeds connect. Leaving the block stops
+    the feeds, works off what was received, and ends all tasks. What the block raises comes out as
+    it is.
+
+    Parameters
+    ----------
+    config : Config
+    feeds : sequence of Feed, optional
+        Instead of the feed that `config` names.
+
+    Raises
+    ------
+    ConfigError
+        An unknown model or venue, a missing token, a wrong parameter.
+    """
+    if problems := check(config) if not feeds else []:
+        raise ConfigError(tuple(f"{key}: {text}" for key, text in problems))
+    engine = make_engine(config)
+    await trio.to_thread.run_sync(partial(warm_up, config.risk))
+    recorder = make_recorder(config)
+    caught: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        if recorder is not None:
+            nursery.start_soon(recorder.run)
+        if not feeds:
+            feeds = (await _start_feed(nursery, config, engine.universe, recorder),)
+        pipeline = Pipeline(
+            engine, feeds, every_tick=config.output.every_tick, max_ticks=config.run.max_ticks
+        )
+        async with _running(pipeline):
+            try:
+                yield pipeline
+            except Exception as error:  # noqa: BLE001 - a nursery would wrap the caller's error
+                caught = error
+        nursery.cancel_scope.cancel()
+    if recorder is not None and recorder.lost:
+        log.warning("%s: %d messages were not recorded: slow disk", recorder.path, recorder.lost)
+    if caught is not None:
+        raise caught
+
+
+async def serve(
+    config: Config, *, task_status: trio.TaskStatus[Pipeline] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run a pipeline in the caller's nursery: ``pipeline = await nursery.start(serve, config)``.
+
+    Ends when the feeds do, when `Pipeline.stop` is called, or when cancelled.
+    """
+    async with open_pipeline(config) as pipeline:
+        task_status.started(pipeline)
+        await pipeline.wait_ended()
+
+
+@asynccontextmanager
+async def open_replay(
+    config: Config, recording: Recording, *, speed: float | None = None
+) -> AsyncIterator[Pipeline]:
+    """Run a recording through the pipeline of `config`: same frames, same engine, same reports.
+
+    Time is what the recording says, every batch gives one report, and nothing is conflated, so two
+    replays give identical reports.
+
+    Parameters
+    ----------
+    recording : Recording
+    speed : float, optional
+        1.0 is the recording's own pace; None: as fast as it goes.
+    """
+    engine = make_engine(config)
+    await trio.to_thread.run_sync(partial(warm_up, config.risk))
+    feed = ReplayFeed(
+        recording,
+        names.find("venues", config.feed.name),
+        engine.universe,
+        interval_ns=config.risk.interval,
+        speed=speed,
+        every_message=config.output.every_tick,
+    )
+    pipeline = Pipeline(engine, (feed,), clock_ns=None, max_ticks=config.run.max_ticks)
+    caught: Exception | None = None
+    async with _running(pipeline):
+        try:
+            yield pipeline
+        except Exception as error:  # noqa: BLE001 - as in open_pipeline
+            caught = error
+    if caught is not None:
+        raise caught
+
+
+def replay_config(config: Config, recording: Recording, *, symbols_given: bool) -> Config:
+    """Fill in what the recording knows: its venue, and its symbols where none were asked for.
+
+    Raises
+    ------
+    RecordingError
+        The recording holds no trades of a known venue, and the configuration does not help.
+    """
+    venue, symbols = config.feed.name, config.symbols
+    if venue == "auto" or not symbols_given:
+        found_venue, found_symbols = sniff(recording)
+        venue = found_venue if venue == "auto" else venue
+        symbols = symbols if symbols_given else found_symbols
+    feed = attrs.evolve(config.feed, name=venue)
+    return attrs.evolve(config, feed=feed, symbols=symbols)
+
+
+@asynccontextmanager
+async def _running(pipeline: Pipeline) -> AsyncIterator[None]:
+    """Run the pipeline's tasks around a block; on leaving, let the last report through."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(pipeline.run)
+        yield
+        pipeline.stop()
+        with trio.move_on_after(_CLOSE_S):
+            await pipeline.wait_ended()
+        nursery.cancel_scope.cancel()
+
+
+async def _start_feed(
+    nursery: trio.Nursery, config: Config, universe: Universe, recorder: Recorder | None
+) -> Feed:
+    venue = find_venue(config)
+    url = config.feed.url
+    if venue.name == "simulated" and url is None:
+        simulated = await nursery.start(
+            partial(serve_venue, seed=config.feed.seed, rate=config.feed.rate, symbol_limit=None)
+        )
+        url = simulated.url
+    wants_history = config.feed.history and venue.offers_history
+    return WebSocketFeed(
+        venue,
+        universe,
+        config.universe,
+        url=url,
+        token=os.environ.get(venue.token_env) if venue.token_env else None,
+        history=(config.risk.interval, config.risk.window) if wants_history else None,
+        recorder=recorder,
+        clock_ns=time.time_ns,
+    )
+
+
+def explain(error: BaseException) -> str | None:
+    """Return the text of the one `RtreError` that ended a program, or None for anything else."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return str(error) if isinstance(error, RtreError) else None

@@ -1,0 +1,122 @@
+"""The command line's options, and how they become a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from rtre import app, names
+from rtre.config import Config, read
+
+_MODELS = ", ".join(names.available("models"))
+VENUES = ", ".join(names.available("venues"))
+
+_SCALARS: dict[str, bool] = {"true": True, "false": False}
+
+
+def _scalar(text: str) -> Any:
+    """Read a value as TOML would read it without quotes: a number, true, false, or text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return _SCALARS.get(text, text)
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _pairs(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` options; a part without ``=`` keeps its text, which no number is."""
+    return {
+        name.strip(): _scalar(value.strip()) if equals else text
+        for text in texts
+        for name, equals, value in [text.partition("=")]
+    }
+
+
+_Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "symbols": ("symbols", _list),
+    "position": ("positions", _pairs),
+    "confidence": ("risk.confidence", lambda text: [_scalar(t) for t in _list(text)]),
+    "window": ("risk.window", _scalar),
+    "interval": ("risk.interval", str),
+    "min_obs": ("risk.min_obs", _scalar),
+    "horizon": ("risk.horizon", str),
+    "trading_day": ("risk.trading_day", str),
+    "model": ("risk.model", str),
+    "parameter": ("risk.parameters", _pairs),
+    "stale_after": ("risk.stale_after", str),
+    "feed": ("feed.name", str),
+    "url": ("feed.url", str),
+    "seed": ("feed.seed", _scalar),
+    "rate": ("feed.rate", _scalar),
+    "output": ("output.kind", str),
+    "every_tick": ("output.every_tick", bool),
+    "refresh": ("output.refresh", str),
+    "record": ("output.record", str),
+    "duration": ("run.duration", str),
+    "max_ticks": ("run.max_ticks", _scalar),
+}
+
+
+def _options(*options: _Option) -> _Option:
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+RISK_OPTIONS = _options(
+    click.option("-s", "--symbols", metavar="A,B,...", help="Symbols to watch. [AAPL,MSFT]"),
+    click.option(
+        "-p", "--position", metavar="SYMBOL=UNITS", multiple=True,
+        help="Units held, negative for short; repeat for more. [one of each symbol]",
+    ),
+    click.option("-c", "--confidence", metavar="LEVELS", help="Confidence levels. [0.95,0.99]"),
+    click.option("-w", "--window", metavar="N", help="Grid intervals in the window. [500]"),
+    click.option(
+        "-i", "--interval", metavar="TIME",
+        help="Grid interval that returns are taken on: 1s for a demo, 1m to 5m for equities. [1s]",
+    ),
+    click.option("--min-obs", metavar="N", help="Observations before there is a number. [60]"),
+    click.option(
+        "--horizon", metavar="TIME", help="Holding period: 1d, 10d (trading days) or 30m. [1d]"
+    ),
+    click.option("--trading-day", metavar="TIME", help="Length of a trading day. [6h30m]"),
+    click.option("-m", "--model", metavar="NAME", help=f"{_MODELS}. [historical]"),
+    click.option(
+        "--parameter", metavar="NAME=VALUE", multiple=True,
+        help="Parameter of the model, such as decay=0.97 for ewma.",
+    ),
+    click.option("--stale-after", metavar="TIME", help="Age at which a price is STALE. [15s]"),
+    click.option(
+        "-o", "--output", metavar="KIND",
+        help="table (a terminal's default), log (otherwise), jsonl, none.",
+    ),
+    click.option("--every-tick", is_flag=True, default=None, help="Report after each tick."),
+    click.option(
+        "--refresh", metavar="TIME", help="How often reports show without --every-tick. [500ms]"
+    ),
+    click.option("--max-ticks", metavar="N", help="End after so many ticks."),
+    click.option("--config", "file", metavar="FILE", help="TOML file; options override it."),
+    click.option("--print-config", is_flag=True, help="Print the effective configuration and end."),
+)  # fmt: skip
+
+
+def read_options(file: str | None, typed: dict[str, Any], *, check: bool = True) -> Config:
+    """Turn the options that were typed into a configuration; all problems at once."""
+    options = {}
+    for name, value in typed.items():
+        if value is None or value == ():
+            continue
+        key, reader = _READERS[name]
+        options[key] = (f"--{name.replace('_', '-')}", reader(value))
+    return read(file, options, app.check if check else None)

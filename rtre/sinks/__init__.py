@@ -1,0 +1,1 @@
+"""Trio: risk reports to people and programs, one sink a file."""

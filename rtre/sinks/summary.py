@@ -1,0 +1,52 @@
+"""The closing words of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from rtre.sinks.log import estimates
+from rtre.sinks.text import clean, latency
+
+if TYPE_CHECKING:
+    from rtre.pipeline.pipeline import PipelineStatistics
+    from rtre.report import RiskReport, TickCounts
+
+
+def outcomes(counts: TickCounts) -> str:
+    """Format what became of the ticks: ``1,200 applied, 30 conflated, 0 rejected, ...``."""
+    fields = attrs.asdict(counts)
+    first = ("applied", "conflated", "rejected")
+    names = (*first, *(name for name in fields if name not in first))
+    return ", ".join(f"{fields[name]:,} {name}" for name in names)
+
+
+def summary(statistics: PipelineStatistics, last_report: RiskReport | None) -> str:
+    """Return what a run did, in some lines of text without an end: ticks, reports, last risk.
+
+    Parameters
+    ----------
+    statistics : PipelineStatistics
+        At the end.
+    last_report : RiskReport or None
+        None where there was none.
+    """
+    s = statistics
+    lines = [
+        f"{s.counts.received:,} ticks in {s.uptime_s:,.1f} s ({s.ticks_per_s:,.1f} ticks/s): "
+        f"{outcomes(s.counts)}"
+    ]
+    reports = f"{s.reports:,} reports ({s.conflated_reports:,} conflated)"
+    if s.latency_us:
+        reports += ", tick to report " + ", ".join(
+            f"{name} {latency(s.latency_us[name])}" for name in ("p50", "p99", "max")
+        )
+    lines.append(reports)
+    if last_report is not None:
+        lines += [
+            f"{clean(book.name)} {estimates(book)} {book.quality.label} "
+            f"({last_report.model}, {last_report.horizon.label})"
+            for book in last_report.books
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,264 @@
+"""A live table on a terminal: the newest risk of every symbol and book, and how the run is doing.
+
+`render` turns a report into lines of text and does nothing else. It leaves columns out where the
+terminal is narrow and symbols where it is low, and says so in both cases.
+
+`run` draws. Rich writes to its console at once, and a terminal may take its time (Ctrl-S stops it
+for as long as one likes), so rich's output is collected and written by a worker thread. Rendering
+holds the loop up, by 4 ms for 5 symbols and 20 ms for a full screen; it is given a tenth of the
+time at most, whatever refresh is asked for.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, TextIO, cast
+
+import attrs
+import trio
+from rich.box import Box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from rtre.sinks.base import Paced, heaviest
+from rtre.sinks.columns import GAP, Column, columns, fit
+from rtre.sinks.lines import StreamWriter
+from rtre.sinks.text import clean, latency, utc
+
+if TYPE_CHECKING:
+    from rtre.pipeline.fanout import Subscription
+    from rtre.pipeline.pipeline import PipelineStatistics
+    from rtre.report import LineReport, RiskReport
+
+_RULES = Box("    \n    \n ── \n    \n ── \n ── \n    \n    \n")
+_DUTY = 10  # a render that took t is followed by 9 t without one
+_RATE_S = 3.0
+_CLOSE_S = 1.0
+_PROBLEMS = 2
+
+
+def render(
+    report: RiskReport,
+    statistics: PipelineStatistics,
+    width: int,
+    height: int,
+    *,
+    ticks_per_s: float | None = None,
+) -> RenderableType:
+    """Draw `report` in at most `height` lines of `width` cells.
+
+    Parameters
+    ----------
+    ticks_per_s : float, optional
+        Recent rate; None: the mean since the start.
+    """
+    names = range(report.n_assets), range(report.n_assets, len(report))
+    rate = statistics.ticks_per_s if ticks_per_s is None else ticks_per_s
+    head = _flow(_header(report), width)
+    foot = [line for parts in _footer(statistics, rate) for line in _flow(parts, width)]
+    # Besides these: head and rule of the table, rule above the books, a line for what is left out.
+    room = height - len(head) - len(foot) - 4 - (_PROBLEMS + 1 if report.problems else 0)
+    n_books = min(len(names[1]), max(1, room // 2))
+    books, more_books = _choose(report, names[1], n_books)
+    used = len(books) + bool(more_books)
+    symbols, more_symbols = _choose(report, names[0], max(1, room - used))
+    shown = [report.line(i) for i in (*symbols, *books)]
+    kept, left_out = fit(columns(shown, report.confidences), width)
+    table = _table(kept, len(symbols), more_symbols, more_books)
+    notes = [Text(f"wider shows {', '.join(left_out)}", style="dim")] if left_out else []
+    notes += _problems(shown)
+    for note in notes:
+        note.truncate(width, overflow="ellipsis")
+    return Group(*head, table, *notes, *foot)
+
+
+def _choose(report: RiskReport, lines: range, room: int) -> tuple[list[int], int]:
+    """Pick the lines to show in `room` rows, and count the others; these take a row too."""
+    if len(lines) <= room:
+        return list(lines), 0
+    chosen = heaviest(report, lines, max(1, room - 1))
+    return chosen, len(lines) - len(chosen)
+
+
+def _table(kept: list[Column], n_symbols: int, more_symbols: int, more_books: int) -> Table:
+    table = Table(
+        box=_RULES, show_edge=False, padding=(0, GAP, 0, 0), pad_edge=False, border_style="dim",
+        header_style="bold",
+    )  # fmt: skip
+    for column in kept:
+        table.add_column(
+            Text(column.header),
+            justify="left" if column.left else "right",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    rows = list(zip(*(column.cells for column in kept), strict=True))
+    for row in rows[:n_symbols]:
+        table.add_row(*row)
+    if more_symbols:
+        table.add_row(Text(f"… and {more_symbols:,} more", style="dim"))
+    table.add_section()
+    for row in rows[n_symbols:]:
+        table.add_row(*row, style="bold")
+    if more_books:
+        table.add_row(Text(f"… and {more_books:,} more", style="dim"))
+    return table
+
+
+def _problems(shown: list[LineReport]) -> list[Text]:
+    """Say why lines that have their observations have no estimate."""
+    found = [line for line in shown if line.problem and line.n_obs >= line.min_obs]
+    notes = [
+        Text(f"{clean(line.name)}: {clean(line.problem)}", style="yellow")
+        for line in found[:_PROBLEMS]
+    ]
+    if len(found) > _PROBLEMS:
+        notes.append(Text(f"… and {len(found) - _PROBLEMS} more without estimate", style="yellow"))
+    return notes
+
+
+def _header(report: RiskReport) -> list[Text]:
+    as_of = utc(report.as_of_ns)[:-1] + " UTC"
+    parts = [
+        Text(clean(report.model), style="bold"),
+        Text(clean(report.horizon.label)),
+        Text(as_of),
+    ]
+    if report.affected:
+        parts.append(Text(f"{report.affected:.0%} of exposure not LIVE", style="yellow"))
+    return parts
+
+
+def _footer(statistics: PipelineStatistics, rate: float) -> Iterable[list[Text]]:
+    counts = attrs.asdict(statistics.counts)
+    yield [
+        Text(f"{rate:,.1f} ticks/s", style="bold"),
+        Text(f"{statistics.counts.received:,} ticks"),
+        *(Text(f"{n:,} {name}", style="" if n else "dim") for name, n in counts.items()),
+    ]
+    reports = [Text(f"{statistics.reports:,} reports")]
+    reports.append(Text(f"{statistics.conflated_reports:,} conflated", style="dim"))
+    if statistics.latency_us:
+        reports.append(Text("tick to report"))
+        for name in ("p50", "p99", "max"):
+            reports.append(Text(f"{name} {latency(statistics.latency_us[name])}"))
+    yield reports
+    for feed in statistics.feeds:
+        state = "connected" if feed.connected else "not connected"
+        line = [Text(f"{clean(feed.name)} {state}", style="green" if feed.connected else "red")]
+        if feed.notice:
+            line.append(Text(clean(feed.notice), style="dim"))
+        yield line
+
+
+def _flow(parts: Iterable[Text], width: int) -> list[Text]:
+    """Set parts side by side, in as many lines as they need; one that is too long is cut with …."""
+    lines: list[Text] = []
+    for part in parts:
+        if not lines or lines[-1].cell_len + 3 + part.cell_len > width:
+            lines.append(Text(no_wrap=True, overflow="ellipsis"))
+        else:
+            lines[-1].append(" · ", style="dim")
+        part.truncate(width, overflow="ellipsis")
+        lines[-1].append_text(part)
+    return lines
+
+
+class _Rate:
+    """Ticks a second over the last few seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def __call__(self, now: float, received: int) -> float | None:
+        self._seen.append((now, received))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - _RATE_S:
+            self._seen.popleft()
+        (then, before), (now, after) = self._seen[0], self._seen[-1]
+        return (after - before) / (now - then) if now > then else None
+
+
+class _Collected(io.StringIO):
+    """Stands in for a console's file, and keeps what is written until it is taken."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return getattr(self._terminal, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        return self._terminal.isatty()
+
+    def fileno(self) -> int:
+        return self._terminal.fileno()
+
+    def take(self) -> str:
+        text = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return text
+
+
+async def run(
+    reports: Subscription,
+    statistics: Callable[[], PipelineStatistics],
+    *,
+    stream: TextIO | None = None,
+    refresh_s: float = 0.5,
+    console: Console | None = None,
+) -> None:
+    """Draw the newest report again and again in the same place; see `rtre.sinks.base.Sink`.
+
+    The last table stays on the screen, with the cursor below it, also when cancelled. On a stream
+    that is no terminal only the last table is written.
+
+    Parameters
+    ----------
+    refresh_s : float
+        Least time between two drawings, in seconds.
+    console : Console, optional
+        Instead of one on `stream`; what others print to it meanwhile appears above the table.
+    """
+    console = console or Console(file=stream)
+    terminal = cast(TextIO, console.file)
+    writer, collected = StreamWriter(terminal), _Collected(terminal)
+    console.file = collected
+    try:
+        with reports, Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+            await _draw(Paced(reports, refresh_s), statistics, live, writer, collected)
+    finally:
+        console.file = terminal
+        # The cursor must come back; a terminal that is stopped does not keep the program for it.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
+            await writer.write(partial(str, collected.take()))
+
+
+async def _draw(
+    reports: Paced,
+    statistics: Callable[[], PipelineStatistics],
+    live: Live,
+    writer: StreamWriter,
+    collected: _Collected,
+) -> None:
+    rate = _Rate()
+    with suppress(trio.EndOfChannel):
+        while True:
+            report = await reports.receive()
+            started, now = trio.current_time(), statistics()
+            width, height = live.console.size
+            recent = rate(started, now.counts.received)
+            picture = render(report, now, width, height - 1, ticks_per_s=recent)
+            live.update(picture, refresh=True)
+            text = collected.take()  # here, where no one can be printing at the same time
+            if not await writer.write(partial(str, text)):
+                return
+            reports.hold_back((_DUTY - 1) * (trio.current_time() - started))

@@ -1,0 +1,207 @@
+"""The pipeline in virtual time: natural batching, the balance, and an orderly end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+import trio
+import trio.testing
+
+from rtre.config import RiskConfig
+from rtre.engine import RiskEngine
+from rtre.feeds.base import FeedStatistics, TickChannel
+from rtre.market import LinkChange, Quality, TickBatch, Universe
+from rtre.pipeline.pipeline import Pipeline
+from rtre.report import RiskReport, TickCounts
+
+SECOND = 10**9
+UNIVERSE = Universe(("A", "B"))
+
+
+class ScriptedFeed:
+    """A feed that does what a test tells it."""
+
+    name = "scripted"
+
+    def __init__(self, script: Callable[[TickChannel], Awaitable[None]], rejected: int = 0) -> None:
+        self._script = script
+        self.sent = 0
+        self._rejected = rejected
+
+    async def run(self, out: TickChannel) -> None:
+        await self._script(out)
+
+    def statistics(self) -> FeedStatistics:
+        return FeedStatistics(self.name, counts=TickCounts(rejected=self._rejected))
+
+
+def engine() -> RiskEngine:
+    return RiskEngine(UNIVERSE, {"book": {"A": 1, "B": -2}}, RiskConfig(window=50, min_obs=5))
+
+
+def ticks(first: int, count: int, asset: int = 0) -> TickBatch:
+    times = (first + np.arange(count)) * SECOND
+    return TickBatch.of(asset, 100 + np.sin(np.arange(first, first + count)), times)
+
+
+@asynccontextmanager
+async def running(pipeline: Pipeline) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(pipeline.run)
+        yield
+
+
+def now_ns() -> int:
+    return int(trio.current_time() * 1e9)
+
+
+async def test_it_ends_when_its_feeds_do_with_a_last_report(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(out: TickChannel) -> None:
+        out.send_nowait(ticks(1, 30))
+        out.send_nowait(ticks(1, 30, asset=1))
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=now_ns)
+    seen: list[RiskReport] = []
+    with pipeline.subscribe() as reports:
+        async with running(pipeline):
+            seen = [report async for report in reports]
+    assert seen[-1] is pipeline.last_report
+    assert seen[-1]["A"].n_obs == 29
+    assert seen[-1]["book"].estimates
+    assert seen[-1].counts.received == 60
+
+
+async def test_batches_that_pile_up_are_taken_in_one_and_reports_stay_few(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(out: TickChannel) -> None:
+        for second in range(1, 41):
+            out.send_nowait(ticks(second, 1))
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=now_ns)
+    async with running(pipeline):
+        await pipeline.wait_ended()
+    statistics = pipeline.statistics()
+    assert statistics.counts.applied == 40
+    assert statistics.reports == 2  # one for all forty, and the last
+
+
+async def test_every_tick_gives_a_report_when_asked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(out: TickChannel) -> None:
+        out.send_nowait(ticks(1, 25))
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=now_ns, every_tick=True)
+    with pipeline.subscribe(every=True) as reports:
+        async with running(pipeline):
+            seen = [report.counts.applied async for report in reports]
+    assert seen == [*range(1, 26), 25]
+
+
+async def test_ticks_that_end_in_a_feed_are_in_the_balance(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(out: TickChannel) -> None:
+        out.send_nowait(ticks(1, 10))
+        out.send_nowait(TickBatch.of(0, [-1.0, 0.0, np.nan], [20 * SECOND] * 3))
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script, rejected=4)], clock_ns=now_ns)
+    async with running(pipeline):
+        await pipeline.wait_ended()
+    counts = pipeline.statistics().counts
+    assert (counts.applied, counts.rejected, counts.received) == (10, 7, 17)
+
+
+async def test_max_ticks_ends_it_after_exactly_so_many(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(out: TickChannel) -> None:
+        for second in range(1, 1000, 7):
+            out.send_nowait(ticks(second, 7))
+            await trio.sleep(0.1)
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=now_ns, max_ticks=100)
+    async with running(pipeline):
+        await pipeline.wait_ended()
+    statistics = pipeline.statistics()
+    assert statistics.counts.applied == 100
+    assert statistics.waiting == 5  # the rest of the batch that held the hundredth
+
+
+async def test_without_news_a_heartbeat_report_still_shows_the_data_growing_stale(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(out: TickChannel) -> None:
+        out.send_nowait(ticks(int(trio.current_time()), 30))
+        await trio.sleep(120)
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=now_ns)
+    with pipeline.subscribe() as reports:
+        async with running(pipeline):
+            labels = [report["A"].quality async for report in reports]
+    assert Quality.STALE not in labels[0]
+    assert Quality.STALE in labels[-1]
+    assert 100 < len(labels) < 130
+
+
+async def test_a_lost_link_shows_in_the_next_report_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(out: TickChannel) -> None:
+        out.send_nowait(ticks(1, 30))
+        await trio.sleep(0.1)
+        out.send_nowait(LinkChange((0, 1), False, now_ns(), "reset"))
+        await trio.sleep(0.1)
+        out.send_nowait(LinkChange((0, 1), True, now_ns(), "subscribed"))
+        await trio.sleep(0.1)
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=now_ns)
+    with pipeline.subscribe(every=True) as reports:
+        async with running(pipeline):
+            seen = [report["A"].quality async for report in reports]
+    assert Quality.DISCONNECTED not in seen[0]
+    assert Quality.DISCONNECTED in seen[1]
+    assert Quality.DISCONNECTED not in seen[2]
+    assert Quality.GAP in seen[2]
+
+
+async def test_stop_works_off_what_was_received(autojump_clock: trio.testing.MockClock) -> None:
+    async def script(out: TickChannel) -> None:
+        out.send_nowait(ticks(1, 30))
+        await trio.sleep_forever()
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=now_ns)
+    with pipeline.subscribe() as reports:
+        async with running(pipeline):
+            await reports.receive()
+            pipeline.stop()
+            assert [report async for report in reports][-1].counts.applied == 30
+
+
+async def test_a_bug_in_a_feed_is_loud() -> None:
+    async def script(out: TickChannel) -> None:
+        raise ZeroDivisionError
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)])
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        await pipeline.run()
+
+
+async def test_cancelled_from_outside_it_closes_its_subscriptions() -> None:
+    async def script(out: TickChannel) -> None:
+        await trio.sleep_forever()
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)])
+    with pipeline.subscribe() as reports:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(pipeline.run)
+            nursery.cancel_scope.cancel()
+        with pytest.raises(trio.EndOfChannel):
+            while True:
+                await reports.receive()

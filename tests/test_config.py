@@ -1,0 +1,160 @@
+"""Configuration: three sources, one tree, and every problem told at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtre.config import Config, FeedConfig, OutputConfig, RiskConfig, RunConfig, read
+from rtre.errors import ConfigError, DataError
+from rtre.units import Duration
+
+
+def written(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "rtre.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def problems(file: str | None = None, **options: Any) -> tuple[str, ...]:
+    typed = {k.replace("__", "."): (f"--{k.split('__')[-1]}", v) for k, v in options.items()}
+    with pytest.raises(ConfigError) as caught:
+        read(file, typed)
+    return caught.value.problems
+
+
+def test_without_sources_the_defaults_come_out() -> None:
+    assert read() == Config()
+
+
+def test_the_default_book_holds_one_of_each_symbol() -> None:
+    assert Config(symbols=("A", "B")).units == {"A": 1.0, "B": 1.0}
+
+
+def test_a_held_symbol_is_watched_without_being_named_and_an_unheld_one_has_no_units() -> None:
+    config = Config(symbols=("A",), positions={"B": -5.0})
+    assert config.universe == ("A", "B")
+    assert config.units == {"A": 0.0, "B": -5.0}
+
+
+def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
+    file = written(tmp_path, "[risk]\nwindow = 300\nmin_obs = 20\n[positions]\nA = 1\nB = 2")
+    config = read(file, {"risk.window": ("--window", 400), "positions": ("--position", {"A": 9})})
+    assert (config.risk.window, config.risk.min_obs, config.risk.model) == (400, 20, "historical")
+    assert config.positions == {"A": 9.0, "B": 2.0}
+
+
+def test_all_problems_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        'symbols = ["A", "A"]\ncolour = 1\n[risk]\nwindow = -5\nconfidence = [0.2]\n'
+        'interval = "1x"\n[run]\nduration = 5\n[positions]\nA = "x"\n',
+    )
+    found = problems(file, risk__min_obs="abc")
+    assert len(found) == 8
+    text = "\n".join(found)
+    for key in ("colour", "risk.window", "risk.confidence", "risk.interval", "run.duration"):
+        assert f"{file}: {key}: " in text
+    assert "--min_obs: must be a whole number; got 'abc'" in found
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "wanted"),
+    [
+        ("risk__window", 1, "from 2 to 1000000; got 1"),
+        ("risk__confidence", [0.99, 0.99], "different levels"),
+        ("risk__confidence", [], "1 to 8"),
+        ("risk__horizon", "soon", "must be a duration"),
+        ("risk__horizon", "0d", "holding period"),
+        ("risk__interval", "0s", "from 1ms to 7d; got '0s'"),
+        ("risk__jump", float("nan"), "must be"),
+        ("output__kind", "paper", "one of auto, table, log, jsonl, none"),
+        ("output__every_tick", 1, "true or false"),
+        ("feed__rate", 0, "more than 0"),
+        ("feed__seed", 1.5, "whole number"),
+        ("positions", {"A": float("inf")}, "finite"),
+        ("symbols", ["A\x1b[31m"], "is not a symbol"),
+        ("symbols", "AAPL", "must be a list"),
+        ("symbols", [], "at least one symbol"),
+        ("risk", 5, "must be a table"),
+    ],
+)
+def test_a_wrong_value_names_the_option_and_what_would_be_right(
+    key: str, value: Any, wanted: str
+) -> None:
+    (problem,) = problems(**{key: value})
+    assert problem.startswith(f"--{key.split('__')[-1]}: ")
+    assert wanted in problem
+
+
+def test_keys_that_only_clash_together_are_told_too() -> None:
+    found = problems(risk__window=50, risk__interval="1h", risk__horizon="30m")
+    assert len(found) == 2
+    assert any("must be at most the window, 50; got 60" in p for p in found)
+    assert any("must not be shorter than the interval, 1h" in p for p in found)
+
+
+def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path: Path) -> None:
+    (missing,) = problems(str(tmp_path / "no.toml"))
+    assert "no.toml: cannot be read" in missing
+    (broken,) = problems(written(tmp_path, "a = \nb = 1"))
+    assert "is not TOML" in broken
+    assert "line 1" in broken
+
+
+def test_the_tree_is_frozen() -> None:
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        Config().risk.window = 3  # type: ignore[misc]
+
+
+durations = st.integers(1, 10**15).map(Duration)
+
+
+@given(
+    st.builds(
+        Config,
+        symbols=st.just(("AAPL", "BINANCE:BTCUSDT")),
+        positions=st.dictionaries(st.sampled_from(["AAPL", "X"]), st.floats(-1e9, 1e9)),
+        risk=st.builds(
+            RiskConfig,
+            window=st.integers(60, 1000),
+            interval=st.integers(10**6, 10**12).map(Duration),
+            jump=st.floats(1e-6, 10),
+            parameters=st.dictionaries(st.sampled_from(["decay", "rule"]), st.floats(0, 1)),
+        ),
+        feed=st.builds(FeedConfig, rate=st.floats(0.1, 1e5), history=st.booleans()),
+        output=st.builds(OutputConfig, kind=st.sampled_from(["table", "jsonl"])),
+        run=st.builds(RunConfig, max_ticks=st.none() | st.integers(1, 10**9)),
+    )
+)
+def test_printed_and_read_again_any_configuration_is_the_same(config: Config) -> None:
+    import tomllib
+
+    from rtre import config as module
+
+    raw = tomllib.loads(config.to_toml())
+    assert module._CONVERTER.structure(raw, Config) == config
+
+
+@given(durations)
+def test_a_duration_prints_as_text_that_reads_as_itself(duration: Duration) -> None:
+    assert Duration.parse(str(duration)) == duration
+
+
+@pytest.mark.parametrize("text", ["", "1", "s", "1x", "1s x", "-1s", "1e3s", "9999999d"])
+def test_text_that_is_no_duration_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(DataError, match="must be a duration"):
+        Duration.parse(text)
+
+
+def test_a_horizon_in_days_counts_trading_days_and_says_so() -> None:
+    risk = RiskConfig(horizon="10d")
+    assert risk.holding_period.ns == 10 * 23_400 * 10**9
+    assert "6h30m" in risk.holding_period.label
+    assert "sqrt-time" in risk.holding_period.label
+    assert risk.holding_period.factor == pytest.approx(234_000**0.5, rel=1e-15)  # one rounding

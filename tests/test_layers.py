@@ -1,0 +1,127 @@
+"""Who may import whom: held by reading the sources, so that it holds for code nobody runs."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "rtre"
+
+# Height of each part; a file may import from parts that are lower, or from its own.
+HEIGHT = {
+    "errors": 0, "units": 0, "checks": 0, "names": 0,
+    "market": 1, "report": 2, "config": 3,
+    "kernels": 4, "windows": 5, "models": 6, "backtest": 7, "portfolio": 7,
+    "engine": 8, "venues": 8,
+    "feeds": 9, "pipeline": 9, "sinks": 9,
+    "warm": 10, "app": 11, "options": 12, "__main__": 13,
+}  # fmt: skip
+
+# Siblings at one height that may know each other, and why.
+ALLOWED = {
+    ("backtest", "engine"): "a backtest runs the live engine",
+    ("pipeline", "feeds"): "the interface of a feed, rtre.feeds.base, and nothing else",
+}
+TRIO = {"feeds", "pipeline", "sinks", "app", "__main__"}
+SOCKETS = {"feeds/transport.py", "feeds/server.py", "feeds/guarded.py"}
+CLOCKS = {"feeds", "pipeline", "app", "sinks", "__main__"}
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def part(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """Every imported module, and whether it is imported for type checkers only."""
+    tree = ast.parse(path.read_text())
+    found: list[tuple[str, bool]] = []
+
+    def visit(node: ast.AST, typing_only: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            only = typing_only
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+                only = True
+            if isinstance(child, ast.Import):
+                found.extend((alias.name, only) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                if child.module == "rtre":
+                    found.extend((f"rtre.{alias.name}", only) for alias in child.names)
+                else:
+                    found.append((child.module or "", only))
+            visit(child, only)
+
+    visit(tree, False)
+    return found
+
+
+def ours(path: Path) -> list[str]:
+    return [
+        module.split(".")[1]
+        for module, only in imports(path)
+        if module.startswith("rtre.") and not only
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_imports_point_down(path: Path) -> None:
+    here = part(path)
+    if here == "__init__":
+        return  # the public names, nothing else
+    for there in ours(path):
+        if there == here or (here, there) in ALLOWED or there == "__version__":
+            continue
+        assert HEIGHT[there] < HEIGHT[here], f"{name(path)} imports rtre.{there}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_foreign_libraries_stay_in_their_layers(path: Path) -> None:
+    roots = {module.split(".")[0] for module, only in imports(path) if not only}
+    if "numba" in roots or "llvmlite" in roots:
+        assert part(path) == "kernels"
+    if "trio" in roots:
+        assert part(path) in TRIO
+    if "trio_websocket" in roots or "wsproto" in roots:
+        assert name(path) in SOCKETS
+    if roots & {"time", "datetime"}:
+        assert part(path) in CLOCKS or not _reads_clock(path), "time is an argument down here"
+    assert not roots & {"pickle", "marshal", "shelve", "asyncio"}
+
+
+def _reads_clock(path: Path) -> bool:
+    clocks = {"time", "time_ns", "monotonic", "monotonic_ns", "now", "utcnow", "today"}
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in clocks
+        for node in ast.walk(ast.parse(path.read_text()))
+    )
+
+
+def test_the_pipeline_knows_feeds_by_their_interface_only() -> None:
+    for path in FILES:
+        if part(path) == "pipeline":
+            feeds = {m for m, _ in imports(path) if m.startswith("rtre.feeds")}
+            assert feeds <= {"rtre.feeds.base"}, name(path)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_files_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            assert lines <= 70, f"{name(path)}: {node.name} has {lines} lines"
+
+
+def test_every_part_has_a_height() -> None:
+    assert {part(path) for path in FILES} - {"__init__"} <= set(HEIGHT)

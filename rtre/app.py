@@ -79,8 +79,14 @@ def make_recorder(config: Config) -> Recorder | None:
     """Open the recording that `config` asks for, if it does."""
     if config.output.record is None:
         return None
-    venue = find_venue(config).name
-    return Recorder(config.output.record, venue=venue, symbols=config.universe)
+    venue = find_venue(config)
+    return Recorder(
+        config.output.record, venue=venue.name, symbols=config.universe, secret=_token(venue)
+    )
+
+
+def _token(venue: type[Venue]) -> str | None:
+    return os.environ.get(venue.token_env) if venue.token_env else None
 
 
 @asynccontextmanager
@@ -226,7 +232,7 @@ async def _start_feed(
         universe,
         config.universe,
         url=url,
-        token=os.environ.get(venue.token_env) if venue.token_env else None,
+        token=_token(venue),
         history=(config.risk.interval, config.risk.window) if wants_history else None,
         recorder=recorder,
         clock_ns=time.time_ns,

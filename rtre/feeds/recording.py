@@ -30,7 +30,7 @@ _MAX_PENDING = 64 << 20  #: bytes that may wait for a slow disk before messages 
 class Recorder:
     """Writes a recording next to a live feed, without ever holding it up.
 
-    Lines are gathered in memory and written by a worker thread; `run` is its task. Should the disk
+    A venue that repeats the token (`secret`) in a message has it blotted out. Lines are gathered in memory and written by a worker thread; `run` is its task. Should the disk
     be so slow that more than 64 MiB wait, further messages are left out, and counted.
 
     Attributes
@@ -39,8 +39,11 @@ class Recorder:
         Messages recorded, and left out.
     """
 
-    def __init__(self, path: str, *, venue: str, symbols: Sequence[str]) -> None:
+    def __init__(
+        self, path: str, *, venue: str, symbols: Sequence[str], secret: str | None = None
+    ) -> None:
         self.path = path
+        self._secret = secret.encode() if secret else None
         self.messages = self.lost = 0
         self._pending: list[bytes] = []
         self._size = 0
@@ -59,6 +62,8 @@ class Recorder:
                 self.lost += 1
                 continue
             text = bytes(payload)
+            if self._secret is not None and self._secret in text:
+                text = text.replace(self._secret, b"***")
             if b"\n" in text or b"\r" in text:
                 text = text.replace(b"\n", b" ").replace(b"\r", b" ")
             self._add(stamp + text + b"\n")
@@ -200,7 +205,7 @@ def _entry(path: str, number: int, line: bytes) -> Entry | None:
         return None
     stamp, space, rest = line.rstrip(b"\r\n").partition(b" ")
     if not space or not stamp.isdigit() or len(stamp) > 19:
-        shown = line[:60].decode("utf-8", "replace")
+        shown = line.rstrip()[:60].decode("utf-8", "replace")
         raise RecordingError(
             f"{path}, line {number}: is not a recorded line: {shown!r}; it should be "
             f"'<nanoseconds> <message>'"

@@ -206,7 +206,7 @@ class WebSocketFeed:
             await trio.sleep(self._kind.silence_s - silent)
 
     def _tell(self, out: TickChannel, *, up: bool, reason: str) -> None:
-        now = self._clock_ns()
+        now, reason = self._clock_ns(), self._without_token(reason)
         if not up and self._connections:
             self._lost_at_ns = now
         if self._recorder is not None:
@@ -214,8 +214,10 @@ class WebSocketFeed:
         out.send_nowait(LinkChange(self._assets, up, now, reason))
 
     def _note(self, text: str) -> None:
-        """Keep and log a notice, whatever a venue may have put into it without the token."""
-        if self._token:
-            text = text.replace(self._token, "***")
-        self._notice = text
-        log.warning("%s: %s", self.name, text)
+        """Keep and log what people should know."""
+        self._notice = self._without_token(text)
+        log.warning("%s: %s", self.name, self._notice)
+
+    def _without_token(self, text: str) -> str:
+        """Return `text` without the token, which a venue may repeat in what it says."""
+        return text.replace(self._token, "***") if self._token else text

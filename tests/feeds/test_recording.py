@@ -1,0 +1,112 @@
+"""Recordings: what was written is what is read, and damage is named by file and line."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtre.errors import RecordingError
+from rtre.feeds.recording import Entry, Recorder, Recording
+from rtre.venues.frames import Frames
+
+
+async def record(path: str, reads: list[tuple[int, list[bytes]]]) -> Recorder:
+    recorder = Recorder(path, venue="finnhub", symbols=["AAPL", "MSFT"])
+    recorder.mark(1, up=True, reason="subscribed")
+    for ts_ns, payloads in reads:
+        recorder.write(ts_ns, Frames.of(payloads))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.run)
+        await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    return recorder
+
+
+@pytest.mark.parametrize("name", ["plain.rec", "packed.rec.gz"])
+async def test_what_was_recorded_is_read_back(tmp_path: Path, name: str) -> None:
+    path = str(tmp_path / name)
+    recorder = await record(path, [(10, [b'{"a":1}', b"[]"]), (20, [b'{"b":"\xc3\xa9"}'])])
+    recording = Recording([path])
+    assert recording.header.venue == "finnhub"
+    assert recording.header.symbols == ("AAPL", "MSFT")
+    assert list(recording) == [
+        Entry(1, b"subscribed", up=True),
+        Entry(10, b'{"a":1}'),
+        Entry(10, b"[]"),
+        Entry(20, b'{"b":"\xc3\xa9"}'),
+    ]
+    assert recording.position == recording.size
+    assert recorder.messages == 3
+
+
+@given(st.lists(st.tuples(st.integers(1, 2**62), st.binary(max_size=40)), max_size=30))
+def test_any_payload_survives_but_for_its_line_breaks(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[int, bytes]]
+) -> None:
+    path = str(tmp_path_factory.mktemp("rec") / "x")
+    trio.run(record, path, [(ts, [payload]) for ts, payload in lines])
+    back = [e for e in Recording([path]) if e.up is None and not e.payload.startswith(b"!")]
+    expected = [p.replace(b"\n", b" ").replace(b"\r", b" ") for _, p in lines]
+    assert [e.payload for e in back] == [p for p in expected if not p.startswith(b"!")]
+
+
+async def test_two_files_are_merged_by_time_of_receipt(tmp_path: Path) -> None:
+    first, second = str(tmp_path / "a"), str(tmp_path / "b")
+    await record(first, [(10, [b"a"]), (30, [b"c"])])
+    await record(second, [(20, [b"b"]), (40, [b"d"])])
+    entries = [e for e in Recording([first, second]) if e.up is None]
+    assert [e.payload for e in entries] == [b"a", b"b", b"c", b"d"]
+
+
+def test_a_disk_that_does_not_keep_up_costs_messages_that_are_counted(tmp_path: Path) -> None:
+    recorder = Recorder(str(tmp_path / "x"), venue="finnhub", symbols=["A"])
+    big = Frames.of([b"x" * (1 << 20)])
+    for _ in range(80):
+        recorder.write(1, big)
+    assert recorder.lost > 0
+    assert recorder.messages + recorder.lost == 80
+
+
+async def test_a_token_that_the_venue_repeats_does_not_reach_the_file(tmp_path: Path) -> None:
+    recorder = Recorder(str(tmp_path / "x"), venue="finnhub", symbols=["A"], secret="k3y")
+    recorder.write(1, Frames.of([b'{"type":"error","msg":"bad token k3y"}']))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.run)
+        await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    content = (tmp_path / "x").read_text()
+    assert "bad token ***" in content
+    assert "k3y" not in content
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (b"hello world\n", "line 1: is not a recorded line"),
+        (b'10 {"a":1}\nnonsense\n', "line 2: is not a recorded line: 'nonsense'"),
+        (b'#rtre {"version": 9}\n', "version 9"),
+        (b"#rtre {\n", "damaged header"),
+        (b'#rtre {"version":1,"venue":"x","symbols":["\\u001b[31m"]}\n', "damaged header"),
+        (gzip.compress(b'10 {"a":1}\n' * 5000)[:-20], "damaged"),
+    ],
+)
+def test_a_damaged_file_is_named_with_the_place(
+    tmp_path: Path, content: bytes, wanted: str
+) -> None:
+    path = tmp_path / "bad.rec"
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match=wanted) as caught:
+        list(Recording([str(path)]))
+    assert "bad.rec" in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_an_error_at_once(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="cannot be read"):
+        Recording([str(tmp_path / "none")])
+    with pytest.raises(RecordingError, match="cannot be written"):
+        Recorder(str(tmp_path / "no" / "such" / "folder"), venue="x", symbols=[])

@@ -1,0 +1,184 @@
+"""The program as a user meets it: real processes, real sockets, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ENV = {k: v for k, v in os.environ.items() if k != "FINNHUB_TOKEN"}
+TOKEN = "canary-token-8c1f"  # noqa: S105 - not a secret: it must be found nowhere
+
+
+def start(*arguments: str, **env: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "rtre", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENV | env,
+    )
+
+
+def run(*arguments: str, **env: str) -> tuple[int, str, str]:
+    process = start(*arguments, **env)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def test_the_first_command_prints_var_and_es_and_says_the_data_are_simulated() -> None:
+    code, out, err = run("--symbols", "AAPL,MSFT", "--duration", "3s")
+    assert code == 0, err
+    lines = [line for line in out.splitlines() if "VaR99" in line and "ES99" in line]
+    assert lines
+    assert all(name in lines[-1] for name in ("AAPL", "MSFT", "portfolio"))
+    assert "SIMULATED" in err
+    assert "0 rejected" in err
+
+
+def test_jsonl_is_one_object_a_line_and_every_tick_gives_each_its_own() -> None:
+    code, out, err = run("-o", "jsonl", "--every-tick", "--max-ticks", "1100", "--rate", "200")
+    assert code == 0, err
+    reports = [json.loads(line) for line in out.splitlines()]
+    assert [r["sequence"] for r in reports] == list(range(1, len(reports) + 1))
+    applied = [r["counts"]["applied"] for r in reports]
+    assert applied[-1] == 1100
+    assert set(applied) == set(range(1101))
+    assert {"schema", "as_of_ns", "quality", "symbols", "books", "horizon"} <= reports[-1].keys()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order_with_a_summary_and_code_zero(number: signal.Signals) -> None:
+    process = start("--output", "log")
+    assert process.stdout is not None
+    assert any("VaR99" in process.stdout.readline() for _ in range(5))
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "ticks in" in err
+    assert "Traceback" not in err
+
+
+def test_a_live_run_recorded_and_replayed_ends_with_the_same_numbers(tmp_path: Path) -> None:
+    file = str(tmp_path / "run.rec.gz")
+    code, out, err = run("-o", "jsonl", "--duration", "3s", "--record", file, "--rate", "100")
+    assert code == 0, err
+    live = json.loads(out.splitlines()[-1])
+    code, out, err = run("replay", file, "-o", "jsonl")
+    assert code == 0, err
+    assert "times real time" in err
+    again = json.loads(out.splitlines()[-1])
+    assert again["counts"]["applied"] == live["counts"]["applied"] > 1000
+    for section in ("symbols", "books"):
+        for was, now in zip(live[section], again[section], strict=True):
+            assert now["estimates"] == was["estimates"]
+
+
+def test_a_closed_pipe_ends_it_quietly() -> None:
+    process = start("-o", "log", "--every-tick", "--rate", "500")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=20) == 0
+    assert process.stderr is not None
+    err = process.stderr.read()
+    process.stderr.close()
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["--window", "abc"], ["--window: must be a whole number; got 'abc'"]),
+        (["--model", "magic"], ["--model: no model named 'magic'; there is", "historical"]),
+        (["--feed", "nyse"], ["--feed: no venue named 'nyse'; there is binance, finnhub"]),
+        (["--feed", "finnhub"], ["--feed: finnhub needs a token: set FINNHUB_TOKEN"]),
+        (["-p", "AAPL"], ["--position: must be a number; got 'AAPL'"]),
+        (["--model", "ewma", "--parameter", "decay=2"], ["--parameter: ", "decay"]),
+        (["--config", "/no/such.toml"], ["/no/such.toml: cannot be read"]),
+        (["replay", "/no/such.rec"], ["/no/such.rec: cannot be read"]),
+        (["replay", __file__], ["line 1: is not a recorded line"]),
+        (["--symbols", "AAPL,AAPL", "--min-obs", "900"], ["--symbols: names a symbol twice"]),
+        (["--nonsense"], ["No such option"]),
+    ],
+)
+def test_wrong_input_is_named_with_what_would_be_right(
+    arguments: list[str], wanted: list[str]
+) -> None:
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    for text in wanted:
+        assert text in err
+    assert "Traceback" not in err
+
+
+def test_several_problems_are_told_in_one_run() -> None:
+    code, _, err = run("--window", "abc", "--confidence", "2", "--horizon", "soon")
+    assert code == 2
+    assert err.count("rtre: --") == 3
+
+
+def test_the_printed_configuration_can_be_fed_back(tmp_path: Path) -> None:
+    typed = ("--print-config", "-p", "AAPL=-3", "--window", "99", "--interval", "5s")
+    code, first, _ = run(*typed)
+    assert code == 0
+    file = tmp_path / "rtre.toml"
+    file.write_text(first)
+    assert run("--config", str(file), "--print-config")[1] == first
+    assert "window = 99" in first
+
+
+def test_the_token_reaches_no_output_whatever_happens(tmp_path: Path) -> None:
+    file = tmp_path / "x.rec"
+    code, out, err = run(
+        "--url", "ws://127.0.0.1:9", "--feed", "finnhub", "--duration", "2s", "--record",
+        str(file), "-o", "jsonl", FINNHUB_TOKEN=TOKEN,
+    )  # fmt: skip
+    assert code == 0
+    assert "127.0.0.1:9" in err  # it did try, and says where
+    _, printed, _ = run("--print-config", FINNHUB_TOKEN=TOKEN)
+    for text in (out, err, printed, file.read_text()):
+        assert TOKEN not in text
+
+
+def test_the_venue_alone_serves_a_second_program() -> None:
+    venue = start("simulate", "--port", "0", "--rate", "100")
+    assert venue.stdout is not None
+    url = venue.stdout.readline().split()[-1]
+    assert url.startswith("ws://127.0.0.1:")
+    code, out, err = run("--feed", "simulated", "--url", url, "--duration", "2s", "-s", "NVDA,ZZZ")
+    assert code == 0, err
+    assert "NVDA" in out
+    venue.send_signal(signal.SIGINT)
+    out, err = venue.communicate(timeout=20)
+    assert venue.returncode == 0
+    assert "1 connections" in out
+    assert "Traceback" not in err
+
+
+def test_with_a_warm_cache_the_first_var_comes_within_seconds() -> None:
+    run("--max-ticks", "1")  # warms the cache
+    started = time.monotonic()
+    process = start("--output", "jsonl")
+    assert process.stdout is not None
+    while not json.loads(process.stdout.readline())["books"][0]["estimates"]:
+        pass
+    waited = time.monotonic() - started
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    # 3 s on an idle machine; the rest is room for a loaded one
+    assert waited < 10.0
+
+
+def test_help_teaches_by_example() -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    for text in ("rtre --symbols AAPL,MSFT", "replay", "simulate", "backtest", "historical"):
+        assert text in out

@@ -28,6 +28,8 @@ import trio
 import trio_websocket
 import trustme
 
+from tables import record, table
+
 from rtre.feeds.transport import LinkLimits, open_link
 from rtre.market import TickBuffer, Universe
 from rtre.venues.finnhub import Finnhub
@@ -66,7 +68,7 @@ BLOCK = b"".join(bytes([0x81, len(p)]) + p for p in payloads(2000))
 # ---- the sender, in a process of its own
 
 
-async def _blast(stream: trio.SocketStream, context: ssl.SSLContext | None) -> None:
+async def _blast(stream: trio.SocketStream, context: ssl.SSLContext | None, block: bytes) -> None:
     secure = trio.SSLStream(stream, context, server_side=True) if context else stream
     try:
         request = b""
@@ -80,34 +82,35 @@ async def _blast(stream: trio.SocketStream, context: ssl.SSLContext | None) -> N
             b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
         )
         while True:
-            await secure.send_all(BLOCK)
+            await secure.send_all(block)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         pass
 
 
-async def _serve(pipe: Connection, certificate: str | None) -> None:
+async def _serve(pipe: Connection, certificate: str | None, block: bytes) -> None:
     context = None
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate)
     async with trio.open_nursery() as nursery:
         serve = functools.partial(trio.serve_tcp, host="127.0.0.1")
-        listeners = await nursery.start(serve, functools.partial(_blast, context=context), 0)
+        blast = functools.partial(_blast, context=context, block=block)
+        listeners = await nursery.start(serve, blast, 0)
         pipe.send(listeners[0].socket.getsockname()[1])
         await trio.to_thread.run_sync(pipe.recv)
         nursery.cancel_scope.cancel()
 
 
-def _run_sender(pipe: Connection, certificate: str | None) -> None:
-    trio.run(_serve, pipe, certificate)
+def _run_sender(pipe: Connection, certificate: str | None, block: bytes) -> None:
+    trio.run(_serve, pipe, certificate, block)
 
 
 @contextmanager
-def sender(certificate: str | None = None) -> Iterator[int]:
-    """A saturating sender in another process; gives its port."""
+def sender(certificate: str | None = None, block: bytes = BLOCK) -> Iterator[int]:
+    """A saturating sender of `block` in another process; gives its port."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_run_sender, args=(theirs, certificate), daemon=True)
+    process = context.Process(target=_run_sender, args=(theirs, certificate, block), daemon=True)
     process.start()
     try:
         yield ours.recv()
@@ -233,19 +236,6 @@ def decode_times(count: int = 655) -> dict[str, float]:
     return best
 
 
-def table(title: str, head: tuple[str, ...], lines: list[tuple[object, ...]]) -> str:
-    """A plain text table; the first column to the left, the others to the right."""
-    cells = [head, *[tuple(c if isinstance(c, str) else f"{c:,.2f}" for c in x) for x in lines]]
-    widths = [max(len(str(row[i])) for row in cells) for i in range(len(head))]
-    text = [
-        f"{row[0]!s:<{widths[0]}}  "
-        + "  ".join(f"{c!s:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))
-        for row in cells
-    ]
-    rule = "-" * len(text[0])
-    return "\n".join(["", title, rule, text[0], rule, *text[1:], rule])
-
-
 def test_frames_to_columns_over_a_saturated_loopback_connection() -> None:
     receivers: dict[str, Receiver] = {
         "floor: bytes counted": receive_floor,
@@ -262,6 +252,9 @@ def test_frames_to_columns_over_a_saturated_loopback_connection() -> None:
     ]
     head = ("receiver", "frames/s", "us/frame", "x stock", "x floor")
     print(table(f"{PAYLOAD_BYTES}-byte frames, socket to columns", head, lines))
+    ours = best["rtre: scanner"]
+    record("socket to tick columns, 98-byte frames", f"{1e6 / ours:.2f} us/frame",
+           "trio-websocket get_message + msgspec", f"{1e6 / stock:.1f} us/frame", ours / stock)  # fmt: skip
     assert best["rtre: scanner"] > best["rtre: msgspec only"] > stock
 
 
@@ -286,4 +279,7 @@ def test_decoders_alone() -> None:
     slowest = best["json and cattrs"]
     lines = [(name, f"{ns:,.0f}", slowest / ns) for name, ns in best.items()]
     print(table("decode one frame", ("decoder", "ns/frame", "x cattrs"), lines))
+    ours = best["scanner, to columns"]
+    record("decode one frame", f"{ours:,.0f} ns", "json.loads alone",
+           f"{best['json.loads alone']:,.0f} ns", best["json.loads alone"] / ours)  # fmt: skip
     assert min(best, key=best.__getitem__) == "scanner, to columns"

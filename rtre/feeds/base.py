@@ -61,5 +61,8 @@ class Feed(Protocol):
     async def run(self, out: TickChannel) -> None:
         """Write to `out` until the source ends or the task is cancelled."""
 
+    def refused(self) -> tuple[int, int]:
+        """Ticks rejected and duplicates dropped so far; cheap, asked for with every report."""
+
     def statistics(self) -> FeedStatistics:
         """Return what happened so far."""

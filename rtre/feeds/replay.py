@@ -61,6 +61,10 @@ class ReplayFeed:
         self._connections = 0
         self._notice = ""
 
+    def refused(self) -> tuple[int, int]:
+        """Ticks rejected and duplicates dropped so far."""
+        return self._venue.counts.rejected, self._venue.counts.duplicate
+
     def statistics(self) -> FeedStatistics:
         """Return what happened so far."""
         counts = self._venue.counts

@@ -96,6 +96,11 @@ class WebSocketFeed:
     def __repr__(self) -> str:
         return f"<WebSocketFeed {self.name} {','.join(self.symbols)}>"
 
+    def refused(self) -> tuple[int, int]:
+        """Ticks rejected and duplicates dropped so far."""
+        past, now = self._past, self._venue.counts
+        return past.rejected + now.rejected, past.duplicate + now.duplicate
+
     def statistics(self) -> FeedStatistics:
         """Return what happened so far, over all connections."""
         now, past = attrs.asdict(self._venue.counts), attrs.asdict(self._past)

@@ -99,8 +99,10 @@ class Pipeline:
         self._feed_scope = trio.CancelScope()
         self._ended = trio.Event()
         self._started: float | None = None
+        self._stopped: float | None = None
         self._first_ns = self._data_ns = 0
         self._batches = self._reports = self._beaten = self._unread = self._timed = 0
+        self._last_outside = TickCounts()
         self._latencies = np.zeros(_LATENCIES, np.int64)
 
     def subscribe(self, *, every: bool = False) -> Subscription:
@@ -122,7 +124,7 @@ class Pipeline:
 
     def statistics(self) -> PipelineStatistics:
         """Return counts, rates and latencies as of now."""
-        uptime = trio.current_time() - self._started if self._started is not None else 0.0
+        uptime = self._uptime_s()
         counts = self.engine.counts(self._outside())
         recent = self._latencies[: min(self._timed, _LATENCIES)]
         latency = {}
@@ -140,6 +142,12 @@ class Pipeline:
             latency_us={name: round(float(value), 1) for name, value in latency.items()},
             feeds=tuple(feed.statistics() for feed in self.feeds),
         )
+
+    def _uptime_s(self) -> float:
+        if self._started is None:
+            return 0.0
+        stopped = self._stopped
+        return (trio.current_time() if stopped is None else stopped) - self._started
 
     async def run(
         self, *, task_status: trio.TaskStatus[Pipeline] = trio.TASK_STATUS_IGNORED
@@ -173,6 +181,7 @@ class Pipeline:
             await self._publish()
         finally:
             self._fanout.close()
+            self._stopped = trio.current_time()
             self._ended.set()
         whole.cancel()  # only the heartbeat is left
 
@@ -217,13 +226,20 @@ class Pipeline:
         await self._fanout.publish(report)
 
     def _outside(self) -> TickCounts:
-        """Ticks that ended in the feeds or in the inbox."""
-        feeds = [feed.statistics().counts for feed in self.feeds]
-        return TickCounts(
-            rejected=sum(c.rejected for c in feeds),
-            duplicate=sum(c.duplicate for c in feeds),
-            conflated=self._inbox.conflated,
-        )
+        """Ticks that ended in the feeds or in the inbox; the same object while none has."""
+        refused = [feed.refused() for feed in self.feeds]
+        rejected = sum(r for r, _ in refused)
+        duplicate = sum(d for _, d in refused)
+        last = self._last_outside
+        if (rejected, duplicate, self._inbox.conflated) != (
+            last.rejected,
+            last.duplicate,
+            last.conflated,
+        ):
+            self._last_outside = last = TickCounts(
+                rejected=rejected, duplicate=duplicate, conflated=self._inbox.conflated
+            )
+        return last
 
     async def _heartbeat_task(self) -> None:
         while True:

@@ -34,6 +34,9 @@ class ScriptedFeed:
     async def run(self, out: TickChannel) -> None:
         await self._script(out)
 
+    def refused(self) -> tuple[int, int]:
+        return self._rejected, 0
+
     def statistics(self) -> FeedStatistics:
         return FeedStatistics(self.name, counts=TickCounts(rejected=self._rejected))
 

@@ -1,0 +1,172 @@
+"""The whole pipeline over loopback: throughput when saturated, latency when not.
+
+``pytest benchmarks/test_pipeline.py -s`` prints the tables. The senders are other processes. The
+baseline is the plain way to write it: stock trio-websocket, one message at a time, one item per
+channel send, VaR and ES by numpy; it computes one symbol's numbers, we all symbols' and the book's.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import numpy as np
+import pytest
+import trio
+import trio_websocket
+from tables import record, table
+from test_engine import START, WINDOW, filled
+from test_wire import sender
+
+from rtre import Config, FeedConfig, open_pipeline
+from rtre.feeds.websocket import WebSocketFeed
+from rtre.pipeline.pipeline import Pipeline
+from rtre.venues.finnhub import Finnhub
+
+SECONDS = 1.0
+SYMBOLS = 10
+NOW_MS = START // 10**6 + (WINDOW + 1) * 1000
+
+
+def block() -> bytes:
+    """2,000 one-trade frames of ten symbols within one grid interval, prices within 1 %."""
+    frames = []
+    for i in range(2000):
+        price = 100 + (i * 7919 % 100) / 100
+        text = (
+            f'{{"data":[{{"c":["1","24","8"],"p":{price:.2f},"s":"S{i % SYMBOLS}",'
+            f'"t":{NOW_MS},"v":12.25}}],"type":"trade"}}'
+        ).encode()
+        frames.append(bytes([0x81, len(text)]) + text)
+    return b"".join(frames)
+
+
+async def ours(port: int, **options: object) -> tuple[Pipeline, float]:
+    """Run the whole pipeline against a saturating sender; its state after `SECONDS`."""
+    engine = filled(SYMBOLS)
+    feed = WebSocketFeed(
+        Finnhub, engine.universe, engine.universe.symbols, url=f"ws://127.0.0.1:{port}/"
+    )
+    pipeline = Pipeline(engine, [feed], **options)  # type: ignore[arg-type]
+    before = engine.counts().received
+    async with trio.open_nursery() as nursery:
+        await nursery.start(pipeline.run)
+        with pipeline.subscribe() as reports:
+            await reports.receive()
+            begun = time.perf_counter()
+            await trio.sleep(SECONDS)
+            elapsed = time.perf_counter() - begun
+            rate = (pipeline.engine.counts().received - before) / elapsed
+        nursery.cancel_scope.cancel()
+    return pipeline, rate
+
+
+class _Trade(msgspec.Struct, gc=False):
+    p: float
+    s: str
+    t: int
+    v: float
+
+
+class _Message(msgspec.Struct, gc=False):
+    type: str
+    data: list[_Trade]
+
+
+async def stock(port: int) -> float:
+    """The plain way; ticks per second."""
+    decode, count = msgspec.json.Decoder(_Message).decode, 0
+    windows = {f"S{i}": np.random.default_rng(i).standard_t(4, WINDOW) for i in range(SYMBOLS)}
+    send, receive = trio.open_memory_channel[_Trade](100)
+
+    async def risk() -> None:
+        nonlocal count
+        async for trade in receive:
+            window = windows[trade.s]
+            window[-1] = trade.p / 100 - 1
+            tail = np.partition(window, 4)[:5]
+            _ = -tail[4], -tail.mean()
+            count += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(risk)
+        async with trio_websocket.open_websocket("127.0.0.1", port, "/", use_ssl=False) as link:
+            with trio.move_on_after(SECONDS):
+                while True:
+                    for trade in decode(await link.get_message()).data:
+                        await send.send(trade)
+            rate = count / SECONDS
+            nursery.cancel_scope.cancel()
+    return rate
+
+
+def test_throughput_of_the_whole_pipeline_when_saturated() -> None:
+    best = {"rtre: socket to report": 0.0, "stock, one item a send": 0.0}
+    conflated = 0
+    with sender(block=block()) as port:
+        for _ in range(3):
+            pipeline, rate = trio.run(ours, port)
+            assert pipeline.engine.counts().rejected == 0
+            conflated = pipeline.statistics().counts.conflated
+            best["rtre: socket to report"] = max(best["rtre: socket to report"], rate)
+            best["stock, one item a send"] = max(
+                best["stock, one item a send"], trio.run(stock, port)
+            )
+    base = best["stock, one item a send"]
+    lines = [(name, f"{rate:,.0f}", 1e6 / rate, rate / base) for name, rate in best.items()]
+    print(
+        table("10 symbols, window 500, one book", ("path", "ticks/s", "us/tick", "x stock"), lines)
+    )
+    print(f"conflated in the last run: {conflated}")
+    rate = best["rtre: socket to report"]
+    record("wire to report, whole pipeline, 10 symbols + book", f"{1e6 / rate:.2f} us/tick",
+           "stock trio-websocket, one item a send, one symbol", f"{1e6 / base:.1f} us/tick",
+           rate / base)  # fmt: skip
+    assert rate > base
+
+
+@contextmanager
+def venue(rate: int) -> Iterator[str]:
+    """The simulated venue in another process; gives its address."""
+    command = [sys.executable, "-m", "rtre", "simulate", "--port", "0", "--rate", str(rate)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    )
+    assert process.stdout is not None
+    try:
+        found = re.search(r"ws://\S+", process.stdout.readline())
+        assert found is not None
+        yield found[0]
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("rate", [1_000, 10_000])
+def test_latency_from_receipt_to_report(rate: int) -> None:
+    async def main(url: str) -> dict[str, float]:
+        config = Config(
+            symbols=tuple("AAPL MSFT NVDA AMZN GOOGL META TSLA JPM KO SPY".split()),
+            feed=FeedConfig(name="simulated", url=url),
+        )
+        async with open_pipeline(config) as pipeline:
+            with pipeline.subscribe() as reports:
+                with trio.move_on_after(2 * SECONDS):
+                    async for _ in reports:
+                        pass
+            return pipeline.statistics().latency_us
+
+    with venue(rate) as url:
+        latency = trio.run(functools.partial(main, url))
+    title = f"receipt of a batch's oldest tick to its report, {rate:,} ticks/s"
+    print(table(title, ("percentile", "us"), list(latency.items())))
+    record(f"latency, receipt to report, {rate:,} ticks/s", f"p50 {latency['p50']:.0f} us",
+           "", f"p99 {latency['p99']:.0f} us", float("nan"))  # fmt: skip
+    assert 0 < latency["p50"] <= latency["p99"]

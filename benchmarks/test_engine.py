@@ -16,9 +16,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tables import record, table
 
 from rtre import RiskConfig, RiskEngine, TickBatch, Universe
+
+from tables import record, table
 
 SECOND = 10**9
 START = 1_700_000_000 * SECOND
@@ -43,7 +44,7 @@ def filled(n: int, model: str = "historical", window: int = WINDOW) -> RiskEngin
 
 
 def next_ticks(engine: RiskEngine, k: int) -> TickBatch:
-    """k further ticks of the open interval, over all symbols in turn."""
+    """Further ticks, k of them, of the open interval, over all symbols in turn."""
     rng = np.random.default_rng(2)
     n = len(engine.universe)
     assets = np.arange(k) % n
@@ -143,8 +144,13 @@ def test_engine_update_and_report_per_tick(model: str) -> None:
     print(table(setting(), head, list(best.items())))
     ours, theirs = best["rtre, 10 symbols"], best["numpy, 10 symbols, book only"]
     if model == "historical":
-        record("one tick applied and reported, 10 symbols + book", f"{ours:.1f} us",
-               "numpy R@v + partition, book only, no report", f"{theirs:.1f} us", theirs / ours)  # fmt: skip
+        record(
+            "one tick applied and reported, 10 symbols + book",
+            f"{ours:.1f} us",
+            "numpy R@v + partition, book only, no report",
+            f"{theirs:.1f} us",
+            theirs / ours,
+        )
     assert all(us > 0 for us in best.values())
 
 

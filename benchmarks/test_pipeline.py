@@ -21,14 +21,15 @@ import numpy as np
 import pytest
 import trio
 import trio_websocket
-from tables import record, table
-from test_engine import START, WINDOW, filled
-from test_wire import sender
 
 from rtre import Config, FeedConfig, open_pipeline
 from rtre.feeds.websocket import WebSocketFeed
 from rtre.pipeline.pipeline import Pipeline
 from rtre.venues.finnhub import Finnhub
+
+from tables import record, table
+from test_engine import START, WINDOW, filled
+from test_wire import sender
 
 SECONDS = 1.0
 SYMBOLS = 10
@@ -153,7 +154,9 @@ def venue(rate: int) -> Iterator[str]:
 def test_latency_from_receipt_to_report(rate: int) -> None:
     async def main(url: str) -> dict[str, float]:
         config = Config(
-            symbols=tuple("AAPL MSFT NVDA AMZN GOOGL META TSLA JPM KO SPY".split()),
+            symbols=tuple(
+                ["AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "JPM", "KO", "SPY"]
+            ),
             feed=FeedConfig(name="simulated", url=url),
         )
         async with open_pipeline(config) as pipeline:

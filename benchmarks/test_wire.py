@@ -28,12 +28,12 @@ import trio
 import trio_websocket
 import trustme
 
-from tables import record, table
-
 from rtre.feeds.transport import LinkLimits, open_link
 from rtre.market import TickBuffer, Universe
 from rtre.venues.finnhub import Finnhub
 from rtre.venues.frames import Frames
+
+from tables import record, table
 
 UNIVERSE = Universe(("AAPL", "MSFT", "TSLA", "BINANCE:BTCUSDT"))
 ROUNDS = 5
@@ -253,8 +253,13 @@ def test_frames_to_columns_over_a_saturated_loopback_connection() -> None:
     head = ("receiver", "frames/s", "us/frame", "x stock", "x floor")
     print(table(f"{PAYLOAD_BYTES}-byte frames, socket to columns", head, lines))
     ours = best["rtre: scanner"]
-    record("socket to tick columns, 98-byte frames", f"{1e6 / ours:.2f} us/frame",
-           "trio-websocket get_message + msgspec", f"{1e6 / stock:.1f} us/frame", ours / stock)  # fmt: skip
+    record(
+        "socket to tick columns, 98-byte frames",
+        f"{1e6 / ours:.2f} us/frame",
+        "trio-websocket get_message + msgspec",
+        f"{1e6 / stock:.1f} us/frame",
+        ours / stock,
+    )
     assert best["rtre: scanner"] > best["rtre: msgspec only"] > stock
 
 

@@ -1,6 +1,6 @@
 """rtre inside a Trio program: subscribe to reports while other tasks run.
 
-    python examples/embedding.py
+python examples/embedding.py
 """
 
 import trio

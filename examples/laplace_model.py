@@ -1,7 +1,7 @@
 """A model of your own in one file: Laplace-distributed P&L.
 
-    python -m rtre --model examples.laplace_model:Laplace --duration 5s
-    python examples/laplace_model.py
+python -m rtre --model examples.laplace_model:Laplace --duration 5s
+python examples/laplace_model.py
 """
 
 import math

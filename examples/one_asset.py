@@ -1,6 +1,6 @@
 """One asset, no Trio, no network: ticks in, a report out.
 
-    python examples/one_asset.py
+python examples/one_asset.py
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Record two seconds of the simulated venue, then run the recording through the engine again.
 
-    python examples/record_and_replay.py
+python examples/record_and_replay.py
 """
 
 import tempfile

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import attrs
 import click
 import trio
 from rich.console import Console
@@ -23,7 +22,7 @@ from rtre.feeds.simulated import SimulatedVenue, serve_venue
 from rtre.options import RISK_OPTIONS, VENUES, read_options
 from rtre.pipeline.fanout import Subscription
 from rtre.pipeline.pipeline import Pipeline
-from rtre.sinks import jsonl, log
+from rtre.sinks import jsonl, log, table
 from rtre.sinks.summary import summary
 from rtre.warm import is_warm, warm_up
 
@@ -204,7 +203,7 @@ def _run_live(config: Config) -> int:
 
 
 async def _live_task(config: Config, stderr: Console) -> int:
-    code = 0
+    code = EXIT_INTERRUPTED  # unless it gets to the end before a second signal
     async with app.open_pipeline(config) as pipeline, trio.open_nursery() as nursery:
         if app.find_venue(config).name == "simulated" and config.feed.url is None:
             _tell(
@@ -221,8 +220,8 @@ async def _live_task(config: Config, stderr: Console) -> int:
         await pipeline.wait_ended()
         nursery.cancel_scope.cancel()
         _tell(stderr, summary(pipeline.statistics(), pipeline.last_report))
-        return code
-    return EXIT_INTERRUPTED  # a second signal cut it short
+        code = 0
+    return code
 
 
 def _kind(config: Config) -> str:
@@ -274,12 +273,10 @@ def _run_replay(
 async def _replay_task(
     config: Config, recording: Recording, speed: float | None, stderr: Console
 ) -> int:
-    kind = config.output.kind
+    kind: str = config.output.kind
     if kind == "auto":
         kind = "none" if speed is None else _kind(config)
-    # a replay's reports are complete on every run, so they are never conflated
-    config = attrs.evolve(config, output=attrs.evolve(config.output, kind=kind))
-    every = kind != "table"
+    every = kind != "table"  # the same reports on every run, so none is conflated
     started = trio.current_time()
     async with app.open_replay(config, recording, speed=speed) as pipeline:
         async with trio.open_nursery() as nursery:

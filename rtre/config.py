@@ -275,9 +275,8 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            value = _merge(below, value)
-        merged[key] = value
+        tables = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[key] = _merge(below or {}, value) if tables else value
     return merged
 
 

@@ -88,7 +88,7 @@ def test_a_wrong_value_names_the_option_and_what_would_be_right(
     key: str, value: Any, wanted: str
 ) -> None:
     (problem,) = problems(**{key: value})
-    assert problem.startswith(f"--{key.split('__')[-1]}: ")
+    assert problem.startswith(f"--{key.rpartition('__')[2]}: ")
     assert wanted in problem
 
 

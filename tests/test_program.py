@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ENV = {k: v for k, v in os.environ.items() if k != "FINNHUB_TOKEN"}
-TOKEN = "canary-token-8c1f"  # noqa: S105 - not a secret: it must be found nowhere
+TOKEN = "canary-token-8c1f"  # it must be found nowhere
 
 
 def start(*arguments: str, **env: str) -> subprocess.Popen[str]:

@@ -30,8 +30,9 @@ _MAX_PENDING = 64 << 20  #: bytes that may wait for a slow disk before messages 
 class Recorder:
     """Writes a recording next to a live feed, without ever holding it up.
 
-    A venue that repeats the token (`secret`) in a message has it blotted out. Lines are gathered in memory and written by a worker thread; `run` is its task. Should the disk
-    be so slow that more than 64 MiB wait, further messages are left out, and counted.
+    Lines are gathered in memory and written by a worker thread; `run` is its task. Should the disk
+    be so slow that more than 64 MiB wait, further messages are left out, and counted. Should a
+    venue repeat the token (`secret`) in a message, it is blotted out.
 
     Attributes
     ----------

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import trio
 import trio.testing
 
 from rtre import Config, RiskConfig, open_replay
@@ -70,15 +71,15 @@ async def test_every_message_can_have_its_own_report(tmp_path: Path) -> None:
     assert len(await lines_of(capture(tmp_path), config)) == 80 + 1
 
 
-async def test_a_recorded_loss_of_the_link_masks_the_return_across_it(tmp_path: Path) -> None:
+def test_a_recorded_loss_of_the_link_masks_the_return_across_it(tmp_path: Path) -> None:
     path = Path(capture(tmp_path))
-    whole = json.loads((await lines_of(str(path)))[-1])["symbols"][0]["n_obs"]
+    whole = json.loads(trio.run(lines_of, str(path))[-1])["symbols"][0]["n_obs"]
     rows = path.read_text().splitlines()
     down = f"{START + int(39.9 * SECOND)} !down reset"
     cut = tmp_path / "cut.txt"
     more = [trade(40.25, 101.0), trade(41.25, 101.5), trade(41.5, 50.0, "MSFT")]
     cut.write_text("\n".join([*rows[:80], down, f"{START + 40 * SECOND} !up", *more]))
-    last = json.loads((await lines_of(str(cut)))[-1])["symbols"][0]
+    last = json.loads(trio.run(lines_of, str(cut))[-1])["symbols"][0]
     assert last["n_obs"] == whole - 1  # rolled twice, one return masked
     assert last["change"] is not None
 

@@ -80,6 +80,5 @@ async def test_after_the_end_subscribers_read_what_is_left_and_end() -> None:
         await fanout.publish(last)
         fanout.close()
         assert [each async for each in reports] == [last]
-    with fanout.subscribe() as late:
-        with pytest.raises(trio.EndOfChannel):
-            await late.receive()
+    with fanout.subscribe() as late, pytest.raises(trio.EndOfChannel):
+        await late.receive()

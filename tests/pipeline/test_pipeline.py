@@ -205,6 +205,4 @@ async def test_cancelled_from_outside_it_closes_its_subscriptions() -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(pipeline.run)
             nursery.cancel_scope.cancel()
-        with pytest.raises(trio.EndOfChannel):
-            while True:
-                await reports.receive()
+        assert [report async for report in reports][1:] == []  # at most one was left

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import attrs
 from rich.cells import cell_len
-from rich.text import Text
 
 from rtre.market import Quality
-from rtre.sinks.text import MISSING, age, amount, clean, level
+from rtre.sinks.text import MISSING, age, clean, level, money, price
 
 if TYPE_CHECKING:
     from rtre.report import LineReport, RiskEstimate
 
-INTERVAL = "95% interval"
-ERROR = "± se"
 GAP = 2  #: blank cells between two columns
 
 _COLOURS = {
@@ -31,6 +29,9 @@ _COLOURS = {
 }
 
 
+Cell = tuple[str, str]  # text and style: a rich.text.Text for each would take four times as long
+
+
 @attrs.frozen
 class Column:
     """One column with its cells filled.
@@ -41,18 +42,26 @@ class Column:
         For the note on what a narrow terminal leaves out.
     rank : int
         Columns with the highest rank go first; rank 0 always stays.
+    optional : bool
+        Left out without a note where it is empty.
     """
 
     header: str
     what: str
     rank: int
-    cells: tuple[Text, ...]
+    cells: tuple[Cell, ...]
     left: bool = False
+    optional: bool = False
+    width: int = attrs.field(init=False)  #: of the widest cell, header included
 
-    @property
-    def width(self) -> int:
-        """Of the widest cell, header included."""
-        return max(cell_len(self.header), *(c.cell_len for c in self.cells), 0)
+    @width.default
+    def _width(self) -> int:
+        return max(cell_len(self.header), *(cell_len(text) for text, _ in self.cells), 0)
+
+    def pad(self, text: str) -> str:
+        """Return `text` at the width of the column."""
+        blank = " " * (self.width - cell_len(text))
+        return text + blank if self.left else blank + text
 
 
 def align(texts: Sequence[str]) -> list[str]:
@@ -67,21 +76,24 @@ def align(texts: Sequence[str]) -> list[str]:
     return [f"{' ' * (whole - cell_len(w))}{w}{point + r:<{rest}}" for w, point, r in parts]
 
 
-def _numbers(texts: Sequence[str], styles: Sequence[str] | str = "") -> tuple[Text, ...]:
-    of = [styles] * len(texts) if isinstance(styles, str) else styles
+def _plain(texts: Iterable[str], style: str = "") -> tuple[Cell, ...]:
+    return tuple((text, style) for text in texts)
+
+
+def _numbers(texts: Sequence[str], styles: Iterable[str] = repeat("")) -> tuple[Cell, ...]:
     return tuple(
-        Text(text, style="dim" if text.strip() == MISSING else style)
-        for text, style in zip(align(texts), of, strict=True)
+        (text, "dim" if text.strip() == MISSING else style)
+        for text, style in zip(align(texts), styles, strict=False)
     )
 
 
-def _dress(quality: Quality) -> Text:
+def _dress(quality: Quality) -> Cell:
     """Return the worst flag in its colour, and how many more there are."""
     flags = [f for f in reversed(Quality) if f in quality and f]
     if not flags:
-        return Text("LIVE", style="green")
+        return "LIVE", "green"
     more = f" +{len(flags) - 1}" if len(flags) > 1 else ""
-    return Text(f"{flags[0].name}{more}", style=_COLOURS.get(flags[0], "yellow"))
+    return f"{flags[0].name}{more}", _COLOURS.get(flags[0], "yellow")
 
 
 def _change(line: LineReport) -> tuple[str, str]:
@@ -96,45 +108,46 @@ def _change(line: LineReport) -> tuple[str, str]:
 def _values(
     lines: Sequence[LineReport], i: int, of: Callable[[RiskEstimate], float | None]
 ) -> list[str]:
-    return [amount(of(line.estimates[i])) if line.estimates else MISSING for line in lines]
+    return [money(of(line.estimates[i])) if line.estimates else MISSING for line in lines]
 
 
-def _why(lines: Sequence[LineReport], cells: tuple[Text, ...]) -> tuple[Text, ...]:
+def _why(lines: Sequence[LineReport], cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
     """Say in the cell of a missing VaR what it waits for."""
     shown = list(cells)
     for row, line in enumerate(lines):
         if line.n_obs < line.min_obs:
-            shown[row] = Text(f"WARMING {line.n_obs}/{line.min_obs}", style="yellow")
+            shown[row] = f"WARMING {line.n_obs}/{line.min_obs}", "yellow"
+        elif not line.estimates and Quality.WARMING in line.quality:
+            shown[row] = "WARMING", "yellow"  # the model waits for more than observations
         elif not line.estimates:
-            shown[row] = Text("no estimate", style="yellow")
+            shown[row] = "no estimate", "yellow"
     return tuple(shown)
 
 
-def _intervals(lines: Sequence[LineReport], i: int) -> tuple[Text, ...]:
+def _intervals(lines: Sequence[LineReport], i: int) -> tuple[Cell, ...]:
     lows, highs = [], []
     for line in lines:
         low = line.estimates[i].var_low if line.estimates else None
         high = line.estimates[i].var_high if line.estimates else None
         if high is not None:
-            lows.append("≤" if low is None else amount(low))
-            highs.append(amount(high))
+            lows.append("≤" if low is None else money(low))
+            highs.append(money(high))
         else:
-            lows.append("" if low is None else f"≥ {amount(low)}")
+            lows.append("" if low is None else f"≥ {money(low)}")
             highs.append("")
+    widest = max(map(len, highs))
     shown = []
-    for left, right in zip(align(lows), align(highs), strict=True):
-        dash = "–" if right.strip() and left.strip() != "≤" else " "
-        shown.append(Text(f"{left}{dash}{right}", style="dim"))
-    return tuple(shown)
+    for left, right in zip(align(lows), highs, strict=True):
+        dash = "–" if right and left.strip() != "≤" else " "
+        shown.append(f"{left}{dash}{right:<{widest}}")
+    return _plain(shown, "dim")
 
 
-def _errors(lines: Sequence[LineReport], i: int) -> tuple[Text, ...]:
+def _errors(lines: Sequence[LineReport], i: int) -> tuple[Cell, ...]:
     ses = [line.estimates[i].es_se if line.estimates else None for line in lines]
-    aligned = align(["" if se is None else amount(se) for se in ses])
-    return tuple(
-        Text("" if se is None else f"± {text}", style="dim")
-        for se, text in zip(ses, aligned, strict=True)
-    )
+    aligned = align(["" if se is None else money(se, cents_below=10.0) for se in ses])
+    pairs = zip(ses, aligned, strict=True)
+    return _plain(("" if se is None else f"± {text}" for se, text in pairs), "dim")
 
 
 def _risk(lines: Sequence[LineReport], confidences: Sequence[float]) -> list[Column]:
@@ -147,30 +160,36 @@ def _risk(lines: Sequence[LineReport], confidences: Sequence[float]) -> list[Col
         rank = 28 - place if lower else 0  # a level goes as one, the lowest first
         found += [
             Column(f"VaR {percent}%", f"VaR {percent}%", rank, var if lower else _why(lines, var)),
-            Column(INTERVAL, "intervals of VaR", 90 if lower else 80, _intervals(lines, i)),
+            Column(
+                "95% interval", f"interval of VaR {percent}%", 90 if lower else 80,
+                _intervals(lines, i), optional=True,
+            ),
             Column(f"ES {percent}%", f"ES {percent}%", rank, es),
-            Column(ERROR, "standard errors of ES", 70 if lower else 60, _errors(lines, i), True),
-        ]
+            Column(
+                "± se", f"error of ES {percent}%", 70 if lower else 60,
+                _errors(lines, i), left=True, optional=True,
+            ),
+        ]  # fmt: skip
     return found
 
 
 def columns(lines: Sequence[LineReport], confidences: Sequence[float]) -> list[Column]:
     """Fill all columns with `lines`."""
     changes = [_change(line) for line in lines]
-    prices = ["" if line.is_book else amount(line.price) for line in lines]
-    ages = tuple(Text(age(line.age_ns), style="dim") for line in lines)
+    prices = ["" if line.is_book else price(line.price) for line in lines]
+    ages = _plain((age(line.age_ns) for line in lines), "dim")
     found = [
-        Column("symbol", "", 0, tuple(Text(clean(line.name)) for line in lines), True),
+        Column("symbol", "", 0, _plain(clean(line.name) for line in lines), True),
         Column("price", "price", 10, _numbers(prices)),
         Column("return", "return", 30, _numbers([c for c, _ in changes], [s for _, s in changes])),
-        Column("exposure", "exposure", 40, _numbers([amount(line.exposure) for line in lines])),
+        Column("exposure", "exposure", 40, _numbers([money(line.exposure) for line in lines])),
         *_risk(lines, confidences),
-        Column("obs", "observations", 50, tuple(Text(f"{line.n_obs:,}") for line in lines)),
+        Column("obs", "observations", 50, _plain(f"{line.n_obs:,}" for line in lines)),
         Column("quality", "quality", 5, tuple(_dress(line.quality) for line in lines), True),
         Column("age", "age", 55, ages),
     ]
-    optional = (INTERVAL, ERROR)  # not every model gives them
-    return [c for c in found if c.header not in optional or any(t.plain.strip() for t in c.cells)]
+    # Not every model gives intervals and standard errors.
+    return [c for c in found if not c.optional or any(text.strip() for text, _ in c.cells)]
 
 
 def fit(found: Sequence[Column], width: int) -> tuple[list[Column], list[str]]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TextIO
 
 import trio
 
+from rtre.market import Quality
 from rtre.sinks.base import heaviest
 from rtre.sinks.lines import StreamWriter, write_lines
-from rtre.sinks.text import amount, clean, level, utc
+from rtre.sinks.text import clean, level, money, price, utc
 
 if TYPE_CHECKING:
     from rtre.feeds.base import FeedStatistics
@@ -32,10 +33,11 @@ def estimates(of: LineReport, *, highest: bool = False) -> str:
     if not of.estimates:
         if of.n_obs < of.min_obs:
             return f"VaR WARMING {of.n_obs}/{of.min_obs}"
-        return f"VaR unknown: {clean(of.problem)}"
+        unknown = "" if Quality.WARMING in of.quality else "unknown: "
+        return f"VaR {unknown}{clean(of.problem)}"
     found = sorted(of.estimates, key=lambda e: e.confidence)[-1 if highest else 0 :]
     return " ".join(
-        f"VaR{level(e.confidence)} {amount(e.var)} ES{level(e.confidence)} {amount(e.es)}"
+        f"VaR{level(e.confidence)} {money(e.var)} ES{level(e.confidence)} {money(e.es)}"
         for e in found
     )
 
@@ -52,7 +54,7 @@ def line(report: RiskReport, feeds: Sequence[FeedStatistics] = ()) -> str:
     if len(books) > _MOST_BOOKS:
         parts.append(f"+{len(books) - _MOST_BOOKS} more books")
     for symbol in map(report.line, heaviest(report, symbols, _MOST_SYMBOLS)):
-        parts.append(f"{symbol.name} {amount(symbol.price)} {estimates(symbol, highest=True)}")
+        parts.append(f"{symbol.name} {price(symbol.price)} {estimates(symbol, highest=True)}")
     if len(symbols) > _MOST_SYMBOLS:
         parts.append(f"+{len(symbols) - _MOST_SYMBOLS} more")
     parts += [

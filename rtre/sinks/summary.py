@@ -11,15 +11,15 @@ from rtre.sinks.text import clean, latency
 
 if TYPE_CHECKING:
     from rtre.pipeline.pipeline import PipelineStatistics
-    from rtre.report import RiskReport, TickCounts
+    from rtre.report import RiskReport
 
 
-def outcomes(counts: TickCounts) -> str:
-    """Format what became of the ticks: ``1,200 applied, 30 conflated, 0 rejected, ...``."""
-    fields = attrs.asdict(counts)
+def outcomes(statistics: PipelineStatistics) -> list[tuple[str, int]]:
+    """What became of the ticks, and of how many: ``[("applied", 1200), ("late", 3), ...]``."""
+    fields = attrs.asdict(statistics.counts) | {"waiting": statistics.waiting}
     first = ("applied", "conflated", "rejected")
     names = (*first, *(name for name in fields if name not in first))
-    return ", ".join(f"{fields[name]:,} {name}" for name in names)
+    return [(name, fields[name]) for name in names]
 
 
 def summary(statistics: PipelineStatistics, last_report: RiskReport | None) -> str:
@@ -33,9 +33,10 @@ def summary(statistics: PipelineStatistics, last_report: RiskReport | None) -> s
         None where there was none.
     """
     s = statistics
+    ticks = ", ".join(f"{n:,} {name}" for name, n in outcomes(s))
     lines = [
-        f"{s.counts.received:,} ticks in {s.uptime_s:,.1f} s ({s.ticks_per_s:,.1f} ticks/s): "
-        f"{outcomes(s.counts)}"
+        f"{s.counts.received + s.waiting:,} ticks in {s.uptime_s:,.1f} s "
+        f"({s.ticks_per_s:,.1f} ticks/s): {ticks}"
     ]
     reports = f"{s.reports:,} reports ({s.conflated_reports:,} conflated)"
     if s.latency_us:

@@ -5,8 +5,8 @@ terminal is narrow and symbols where it is low, and says so in both cases.
 
 `run` draws. Rich writes to its console at once, and a terminal may take its time (Ctrl-S stops it
 for as long as one likes), so rich's output is collected and written by a worker thread. Rendering
-holds the loop up, by 4 ms for 5 symbols and 20 ms for a full screen; it is given a tenth of the
-time at most, whatever refresh is asked for.
+holds the loop up, by 3 ms for 5 symbols and 10 ms for 40; whatever refresh is asked for, it gets a
+tenth of the time at most.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TextIO, cast
 
-import attrs
 import trio
-from rich.box import Box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from rich.text import Span, Text
 
 from rtre.sinks.base import Paced, heaviest
-from rtre.sinks.columns import GAP, Column, columns, fit
+from rtre.sinks.columns import GAP, Cell, Column, columns, fit
 from rtre.sinks.lines import StreamWriter
+from rtre.sinks.summary import outcomes
 from rtre.sinks.text import clean, latency, utc
 
 if TYPE_CHECKING:
@@ -36,11 +34,11 @@ if TYPE_CHECKING:
     from rtre.pipeline.pipeline import PipelineStatistics
     from rtre.report import LineReport, RiskReport
 
-_RULES = Box("    \n    \n ── \n    \n ── \n ── \n    \n    \n")
 _DUTY = 10  # a render that took t is followed by 9 t without one
 _RATE_S = 3.0
 _CLOSE_S = 1.0
 _PROBLEMS = 2
+_ROOMY = 16  #: lines from which one may be blank
 
 
 def render(
@@ -58,24 +56,43 @@ def render(
     ticks_per_s : float, optional
         Recent rate; None: the mean since the start.
     """
-    names = range(report.n_assets), range(report.n_assets, len(report))
     rate = statistics.ticks_per_s if ticks_per_s is None else ticks_per_s
     head = _flow(_header(report), width)
     foot = [line for parts in _footer(statistics, rate) for line in _flow(parts, width)]
-    # Besides these: head and rule of the table, rule above the books, a line for what is left out.
-    room = height - len(head) - len(foot) - 4 - (_PROBLEMS + 1 if report.problems else 0)
-    n_books = min(len(names[1]), max(1, room // 2))
-    books, more_books = _choose(report, names[1], n_books)
-    used = len(books) + bool(more_books)
-    symbols, more_symbols = _choose(report, names[0], max(1, room - used))
+    foot = _cut(foot, max(1, height // 3))
+    if height >= _ROOMY:
+        foot.insert(0, Text())
+    notes: list[Text] = []
+    while True:
+        # Notes follow from the lines that are shown, and take room from them.
+        room = height - len(head) - len(foot) - len(notes) - 3  # 3: column heads and two rules
+        body, found = _body(report, room, width)
+        if len(found) <= len(notes):
+            lines = _cut([*head, *body, *found, *foot], height)
+            for line in lines:
+                line.truncate(width, overflow="ellipsis")
+            return Group(*lines)
+        notes = found
+
+
+def _body(report: RiskReport, room: int, width: int) -> tuple[list[Text], list[Text]]:
+    """Draw the table with `room` rows, and notes to it."""
+    n = report.n_assets
+    books, more_books = _choose(report, range(n, len(report)), max(1, room // 2))
+    room -= len(books) + bool(more_books)
+    symbols, more_symbols = _choose(report, range(n), max(1, room))
     shown = [report.line(i) for i in (*symbols, *books)]
     kept, left_out = fit(columns(shown, report.confidences), width)
-    table = _table(kept, len(symbols), more_symbols, more_books)
-    notes = [Text(f"wider shows {', '.join(left_out)}", style="dim")] if left_out else []
-    notes += _problems(shown)
-    for note in notes:
-        note.truncate(width, overflow="ellipsis")
-    return Group(*head, table, *notes, *foot)
+    header = _row(kept, [(c.pad(c.header), "") for c in kept], "bold")
+    rule = Text("─" * (sum(c.width + GAP for c in kept) - GAP), style="dim")
+    rows = [
+        _row(kept, [c.cells[i] for c in kept], "bold" if line.is_book else "")
+        for i, line in enumerate(shown)
+    ]
+    body = [header, rule, *rows[: len(symbols)], *_more(more_symbols)]
+    if books:
+        body += [rule, *rows[len(symbols) :], *_more(more_books)]
+    return body, _notes(left_out, shown, width)
 
 
 def _choose(report: RiskReport, lines: range, room: int) -> tuple[list[int], int]:
@@ -86,38 +103,40 @@ def _choose(report: RiskReport, lines: range, room: int) -> tuple[list[int], int
     return chosen, len(lines) - len(chosen)
 
 
-def _table(kept: list[Column], n_symbols: int, more_symbols: int, more_books: int) -> Table:
-    table = Table(
-        box=_RULES, show_edge=False, padding=(0, GAP, 0, 0), pad_edge=False, border_style="dim",
-        header_style="bold",
-    )  # fmt: skip
-    for column in kept:
-        table.add_column(
-            Text(column.header),
-            justify="left" if column.left else "right",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
-    rows = list(zip(*(column.cells for column in kept), strict=True))
-    for row in rows[:n_symbols]:
-        table.add_row(*row)
-    if more_symbols:
-        table.add_row(Text(f"… and {more_symbols:,} more", style="dim"))
-    table.add_section()
-    for row in rows[n_symbols:]:
-        table.add_row(*row, style="bold")
-    if more_books:
-        table.add_row(Text(f"… and {more_books:,} more", style="dim"))
-    return table
+def _cut(lines: list[Text], most: int) -> list[Text]:
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], Text("… higher shows more", style="dim")]
 
 
-def _problems(shown: list[LineReport]) -> list[Text]:
-    """Say why lines that have their observations have no estimate."""
+def _more(count: int) -> list[Text]:
+    return [Text(f"… and {count:,} more", style="dim")] if count else []
+
+
+def _row(kept: list[Column], cells: Iterable[Cell], style: str) -> Text:
+    """Join the cells of a row. A `rich.table.Table` of them takes four times as long to draw."""
+    texts, spans, at = [], [], 0
+    for column, (text, cell_style) in zip(kept, cells, strict=True):
+        padded = column.pad(text) + " " * GAP
+        texts.append(padded)
+        if cell_style:
+            spans.append(Span(at, at + len(padded), cell_style))
+        at += len(padded)
+    row = Text("".join(texts), style=style, spans=spans)
+    row.rstrip()
+    return row
+
+
+def _notes(left_out: list[str], shown: list[LineReport], width: int) -> list[Text]:
+    """Say which columns are left out, and why lines with all observations have no estimate."""
+    notes: list[Text] = []
+    if left_out:
+        first, *others = left_out
+        parts = (f"wider shows more: {first}", *others)
+        notes = _flow((Text(part, style="dim") for part in parts), width)
     found = [line for line in shown if line.problem and line.n_obs >= line.min_obs]
-    notes = [
-        Text(f"{clean(line.name)}: {clean(line.problem)}", style="yellow")
-        for line in found[:_PROBLEMS]
-    ]
+    for line in found[:_PROBLEMS]:
+        notes += _flow([Text(f"{clean(line.name)}: {clean(line.problem)}", style="yellow")], width)
     if len(found) > _PROBLEMS:
         notes.append(Text(f"… and {len(found) - _PROBLEMS} more without estimate", style="yellow"))
     return notes
@@ -136,18 +155,17 @@ def _header(report: RiskReport) -> list[Text]:
 
 
 def _footer(statistics: PipelineStatistics, rate: float) -> Iterable[list[Text]]:
-    counts = attrs.asdict(statistics.counts)
+    total = statistics.counts.received + statistics.waiting
     yield [
         Text(f"{rate:,.1f} ticks/s", style="bold"),
-        Text(f"{statistics.counts.received:,} ticks"),
-        *(Text(f"{n:,} {name}", style="" if n else "dim") for name, n in counts.items()),
+        Text(f"{total:,} ticks"),
+        *(Text(f"{n:,} {name}", style="" if n else "dim") for name, n in outcomes(statistics)),
     ]
     reports = [Text(f"{statistics.reports:,} reports")]
     reports.append(Text(f"{statistics.conflated_reports:,} conflated", style="dim"))
     if statistics.latency_us:
-        reports.append(Text("tick to report"))
-        for name in ("p50", "p99", "max"):
-            reports.append(Text(f"{name} {latency(statistics.latency_us[name])}"))
+        times = (f"{n} {latency(statistics.latency_us[n])}" for n in ("p50", "p99", "max"))
+        reports.append(Text(f"tick to report {', '.join(times)}"))
     yield reports
     for feed in statistics.feeds:
         state = "connected" if feed.connected else "not connected"
@@ -162,10 +180,9 @@ def _flow(parts: Iterable[Text], width: int) -> list[Text]:
     lines: list[Text] = []
     for part in parts:
         if not lines or lines[-1].cell_len + 3 + part.cell_len > width:
-            lines.append(Text(no_wrap=True, overflow="ellipsis"))
+            lines.append(Text())
         else:
             lines[-1].append(" · ", style="dim")
-        part.truncate(width, overflow="ellipsis")
         lines[-1].append_text(part)
     return lines
 
@@ -230,16 +247,16 @@ async def run(
     """
     console = console or Console(file=stream)
     terminal = cast(TextIO, console.file)
-    writer, collected = StreamWriter(terminal), _Collected(terminal)
-    console.file = collected
-    try:
-        with reports, Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-            await _draw(Paced(reports, refresh_s), statistics, live, writer, collected)
-    finally:
-        console.file = terminal
-        # The cursor must come back; a terminal that is stopped does not keep the program for it.
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
-            await writer.write(partial(str, collected.take()))
+    console.file = collected = _Collected(terminal)
+    with reports, StreamWriter(terminal) as writer:
+        try:
+            with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+                await _draw(Paced(reports, refresh_s), statistics, live, writer, collected)
+        finally:
+            console.file = terminal
+            # The cursor must come back; a terminal that is stopped does not hold the program up.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_S):
+                await writer.write(partial(str, collected.take()))
 
 
 async def _draw(
@@ -258,7 +275,7 @@ async def _draw(
             recent = rate(started, now.counts.received)
             picture = render(report, now, width, height - 1, ticks_per_s=recent)
             live.update(picture, refresh=True)
+            reports.hold_back((_DUTY - 1) * (trio.current_time() - started))
             text = collected.take()  # here, where no one can be printing at the same time
             if not await writer.write(partial(str, text)):
                 return
-            reports.hold_back((_DUTY - 1) * (trio.current_time() - started))

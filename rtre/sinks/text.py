@@ -10,11 +10,20 @@ MISSING = "–"
 _MAX_TEXT = 200
 
 
-def amount(value: float | None) -> str:
-    """Format a price or an amount of money, with three significant digits or more.
+def price(value: float | None) -> str:
+    """Format a price to the cent, or to three significant digits where that is finer.
 
-    >>> [amount(v) for v in (1234567.8, 9876.543, 0.0456, -0.00001234, 0.0, None)]
-    ['1,234,568', '9,876.54', '0.0456', '-1.23e-05', '0.00', '–']
+    >>> [price(v) for v in (94_460.777, 0.2216, 0.00001234, None)]
+    ['94,460.78', '0.2216', '1.23e-05', '–']
+    """
+    return money(value, cents_below=1e12)
+
+
+def money(value: float | None, *, cents_below: float = 1000.0) -> str:
+    """Format an amount of money, with three significant digits or more.
+
+    >>> [money(v) for v in (1234567.8, -999.996, 98.765, 0.0456, -0.00001234, 0.0)]
+    ['1,234,568', '-1,000', '98.77', '0.0456', '-1.23e-05', '0.00']
     """
     if value is None or math.isnan(value):
         return MISSING
@@ -23,7 +32,9 @@ def amount(value: float | None) -> str:
     size = abs(value)
     if size >= 1e15 or 0.0 < size < 0.01:
         return f"{value:.2e}"
-    return f"{value:,.{0 if size >= 99_999.5 else 2 if size >= 1.0 or not size else 4}f}"
+    if size < 1.0 and size:
+        return f"{value:,.4f}"
+    return f"{value:,.{2 if size < cents_below - 0.005 else 0}f}"
 
 
 def level(confidence: float) -> str:
@@ -42,8 +53,8 @@ def interval(low: float | None, high: float | None) -> str:
     ('12.00–15.50', '≥ 12.00', '≤ 15.50')
     """
     if low is None:
-        return "" if high is None else f"≤ {amount(high)}"
-    return f"≥ {amount(low)}" if high is None else f"{amount(low)}–{amount(high)}"
+        return "" if high is None else f"≤ {money(high)}"
+    return f"≥ {money(low)}" if high is None else f"{money(low)}–{money(high)}"
 
 
 def utc(ns: int, *, date: bool = True) -> str:

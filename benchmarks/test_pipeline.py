@@ -33,6 +33,7 @@ from test_wire import sender
 
 SECONDS = 1.0
 SYMBOLS = 10
+SYMBOLS_LIVE = ("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "JPM", "KO", "SPY")
 NOW_MS = START // 10**6 + (WINDOW + 1) * 1000
 
 
@@ -154,9 +155,7 @@ def venue(rate: int) -> Iterator[str]:
 def test_latency_from_receipt_to_report(rate: int) -> None:
     async def main(url: str) -> dict[str, float]:
         config = Config(
-            symbols=tuple(
-                ["AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "JPM", "KO", "SPY"]
-            ),
+            symbols=SYMBOLS_LIVE,
             feed=FeedConfig(name="simulated", url=url),
         )
         async with open_pipeline(config) as pipeline:

@@ -214,8 +214,11 @@ async def _live_task(config: Config, stderr: Console) -> int:
         nursery.start_soon(_stop_on_signal, pipeline, nursery.cancel_scope)
         if config.run.duration is not None:
             nursery.start_soon(_stop_after, config.run.duration.seconds, pipeline)
-        with pipeline.subscribe(every=config.output.every_tick) as reports:
-            await _show(_kind(config), config, pipeline, reports)
+        kind = _kind(config)
+        # a table is looked at: it never needs a report that a newer one has replaced
+        every = config.output.every_tick and kind != "table"
+        with pipeline.subscribe(every=every) as reports:
+            await _show(kind, config, pipeline, reports)
         pipeline.stop()
         await pipeline.wait_ended()
         nursery.cancel_scope.cancel()

@@ -70,9 +70,19 @@ def find_venue(config: Config) -> type[Venue]:
     return venue
 
 
-def make_engine(config: Config) -> RiskEngine:
-    """Build the engine of a configuration: its symbols, and one book named ``portfolio``."""
-    return RiskEngine(Universe(config.universe), {"portfolio": config.units}, config.risk)
+def make_engine(config: Config, *, inline_fits: bool) -> RiskEngine:
+    """Build the engine of a configuration: its symbols, and one book named ``portfolio``.
+
+    With `inline_fits` a model is fitted where a grid interval closes, so that a replay is the same
+    each time; without, the pipeline fits it in a worker thread, so that no tick waits.
+    """
+    return RiskEngine(
+        Universe(config.universe),
+        {"portfolio": config.units},
+        config.risk,
+        refit_every=config.risk.refit_every,
+        inline_fits=inline_fits,
+    )
 
 
 def make_recorder(config: Config) -> Recorder | None:
@@ -115,7 +125,7 @@ async def open_pipeline(config: Config, *, feeds: Sequence[Feed] = ()) -> AsyncI
     """
     if problems := check(config) if not feeds else []:
         raise ConfigError(tuple(f"{key}: {text}" for key, text in problems))
-    engine = make_engine(config)
+    engine = make_engine(config, inline_fits=False)
     await trio.to_thread.run_sync(partial(warm_up, config.risk))
     recorder = make_recorder(config)
     caught: Exception | None = None
@@ -166,7 +176,7 @@ async def open_replay(
     speed : float, optional
         1.0 is the recording's own pace; None: as fast as it goes.
     """
-    engine = make_engine(config)
+    engine = make_engine(config, inline_fits=True)
     await trio.to_thread.run_sync(partial(warm_up, config.risk))
     feed = ReplayFeed(
         recording,

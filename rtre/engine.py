@@ -11,16 +11,20 @@ ticks give the same reports, whenever and however batched they are fed.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from rtre import names
 from rtre.config import RiskConfig
 from rtre.errors import DataError
+from rtre.fits import FitJob, FitResult, Fits
 from rtre.kernels import layout
+from rtre.kernels.snapshot import count_observations, snapshot, survey
 from rtre.kernels.tail import RESULTS
-from rtre.market import Int64, LinkChange, Quality, TickBatch, Universe
+from rtre.market import LinkChange, Quality, TickBatch, Universe
 from rtre.models.base import Model
 from rtre.report import RiskReport, TickCounts
 from rtre.windows.lines import Lines
@@ -59,6 +63,12 @@ class RiskEngine:
         Window, grid, confidences, horizon and the rest.
     model : Model, optional
         Instead of the one that `config` names.
+    refit_every : int
+        Grid intervals after which a model that fits parameters fits them again.
+    inline_fits : bool
+        Fit when an interval closes, within `update`: simple, and the numbers depend on the ticks
+        alone. False: `fit_jobs` says what is due, and whoever drives the engine runs the jobs where
+        they hold nothing up; a line has no number until its first fit is there.
 
     Notes
     -----
@@ -72,13 +82,17 @@ class RiskEngine:
         books: Mapping[str, Mapping[str, float]],
         config: RiskConfig | None = None,
         model: Model | None = None,
+        *,
+        refit_every: int = 100,
+        inline_fits: bool = True,
     ) -> None:
         self.config = config = config or RiskConfig()
         self.universe = universe
         self.model = model or make_model(config)
-        clash = set(universe.symbols) & set(books)
-        if clash:
+        if clash := set(universe.symbols) & set(books):
             raise DataError(f"books named like a symbol: {', '.join(sorted(clash))}")
+        if refit_every < 1:
+            raise DataError(f"refit_every must be at least 1 interval, got {refit_every}")
         self.lines = Lines(
             universe,
             books,
@@ -87,24 +101,24 @@ class RiskEngine:
             lead_ns=config.clock_lead,
             jump=config.jump,
             confirm=config.confirm,
+            closed=self.model.cadence == "interval",
         )
+        self.model.prepare(self.lines)
         self.min_obs = max(config.min_obs, self.model.min_obs)
         n_lines, n_levels = len(self.lines), len(config.confidence)
         self._values = np.full((n_lines, n_levels, RESULTS), np.nan)
         self._exposures = np.full(n_lines, np.nan)
-        self._evaluated_at = np.full(n_lines, np.nan)  # exposure behind each row of _values
         self._n_obs = np.zeros(n_lines, np.int64)
-        self._flags = np.zeros(len(universe), np.int64)
+        self._which = np.zeros(n_lines, np.int64)
         self._problems: dict[int, str] = {}
         self._index = {name: i for i, name in enumerate(self.lines.names)}
         self._horizon = config.holding_period
-        self._rolled = True
+        self._factor = self._horizon.factor
+        self._stale_after = int(config.stale_after)
+        self._inline = inline_fits
+        self._fits = Fits(n_lines, refit_every) if self.model.fits else None
+        self._rolls = 0
         self._sequence = 0
-        self._held = [
-            np.array(sorted(universe.asset(s) for s, q in book.items() if q), np.int64)
-            for book in books.values()
-        ]
-        self._units = np.array([[b.get(s, 0.0) for s in universe] for b in books.values()])
 
     def update(self, batch: TickBatch) -> None:
         """Apply ticks in order. What cannot be used is counted, and never becomes a number."""
@@ -112,14 +126,14 @@ class RiskEngine:
         while start < n:
             start = self.lines.apply(batch, start)
             if start < n:
-                self._open_row(int(batch.ts_event_ns[start]) // self.config.interval)
+                self._open_row(int(batch.ts_event_ns[start]) // self.lines.interval_ns)
 
     def _open_row(self, interval: int) -> None:
-        if self.lines.rows:
-            closing = self.lines.returns[:, self.lines.head]
-            self._flags[~np.isnan(closing)] &= ~int(Quality.GAP)  # whole again from here on
         self.lines.open_row(interval)
-        self._rolled = True
+        self._rolls += 1
+        if self._inline:
+            for job in self.fit_jobs():
+                self.take_fit(job, job.run())
 
     def link_changed(self, change: LinkChange) -> None:
         """Take note that a feed lost or regained its connection.
@@ -127,15 +141,40 @@ class RiskEngine:
         Its assets are DISCONNECTED meanwhile; afterwards they show a GAP until a whole interval has
         been seen again, and the return across the hole is masked.
         """
+        lines = self.lines
         assets = np.array(change.assets, np.int64)
         if change.up:
-            self._flags[assets] &= ~int(Quality.DISCONNECTED)
+            lines.flags[assets] &= ~int(Quality.DISCONNECTED)
             return
-        priced = assets[~np.isnan(self.lines.last[assets])]
-        self._flags[assets] |= int(Quality.DISCONNECTED)
-        self._flags[priced] |= int(Quality.GAP)
+        priced = assets[~np.isnan(lines.last[assets])]
+        lines.flags[assets] |= int(Quality.DISCONNECTED)
+        lines.flags[priced] |= int(Quality.GAP)
         for asset in priced.tolist():
-            self.lines.break_chain(asset)
+            lines.break_chain(asset)
+
+    @property
+    def fitted(self) -> Mapping[int, Any]:
+        """Line to what `Model.fit` gave for it, of the lines that have a fit."""
+        return self._fits.values if self._fits is not None else {}
+
+    def fit_jobs(self, limit: int | None = None) -> list[FitJob]:
+        """Fits that are due, at most `limit`, the longest overdue first.
+
+        To be run anywhere (`FitJob.run`) and handed back (`take_fit`); until then the line has no
+        further job. Cost: a copy of the sample of each line that is due.
+        """
+        if self._fits is None:
+            return []
+        lines = self.lines
+        count_observations(lines.floats, lines.ints, True, self._n_obs)
+        ready = np.flatnonzero(self._n_obs >= self.min_obs)
+        jobs = self._fits.due(lines, ready, self._rolls, self.model, self.config.confidence)
+        return list(itertools.islice(jobs, limit))
+
+    def take_fit(self, job: FitJob, result: FitResult) -> None:
+        """Use the result of a job from the next report on."""
+        if self._fits is not None and self._fits.take(job, result):
+            self.lines.dirty[job.line] |= layout.CHANGED | layout.CLOSED
 
     def report(self, now_ns: int, *, outside: TickCounts | None = None) -> RiskReport:
         """Give the risk as it stands.
@@ -147,95 +186,94 @@ class RiskEngine:
         outside : TickCounts, optional
             Ticks that ended before they reached the engine, to be shown in the same balance.
         """
+        lines, fits = self.lines, self._fits
         self._evaluate()
         self._sequence += 1
-        lines, n = self.lines, self.lines.n_assets
-        received = lines.clocks[:, layout.C_INIT]
+        values = np.empty(self._values.shape)
+        symbols = np.empty((2, lines.n_assets))
+        of_lines = np.empty((3, len(lines)), np.int64)
+        snapshot(
+            lines.floats,
+            lines.ints,
+            self._values,
+            self._n_obs,
+            lines.closed,
+            self._factor,
+            self.min_obs,
+            now_ns,
+            self._stale_after,
+            values,
+            symbols,
+            of_lines,
+        )
         return RiskReport(
-            sequence=self._sequence,
-            as_of_ns=now_ns,
-            model=self.model.name,
-            confidences=self.config.confidence,
-            horizon=self._horizon,
-            min_obs=self.min_obs,
-            names=lines.names,
-            index=self._index,
-            n_assets=n,
-            values=self._values * self._horizon.factor,
-            prices=lines.last.copy(),
-            changes=lines.returns[:, lines.head].copy(),
-            exposures=self._exposures.copy(),
-            n_obs=self._n_obs.copy(),
-            qualities=self._qualities(now_ns, received),
-            received_ns=self._with_books(received, np.minimum),
-            problems=dict(self._problems),
-            counts=self.counts(outside),
+            self._sequence,
+            now_ns,
+            self.model.name,
+            self.config.confidence,
+            self._horizon,
+            self.min_obs,
+            lines.names,
+            self._index,
+            lines.n_assets,
+            values,
+            symbols[0],
+            symbols[1],
+            self._exposures.copy(),
+            of_lines[0],
+            of_lines[1],
+            of_lines[2],
+            self._problems,
+            self.counts(outside),
+            None if fits is None else fits.fitted_ns.copy(),
         )
 
     def counts(self, outside: TickCounts | None = None) -> TickCounts:
         """What became of every tick so far."""
-        c = self.lines.counts.tolist()
-        other = outside or TickCounts()
+        applied, bad_price, bad_time, late, unknown, quarantined = self.lines.counts.tolist()
+        rejected = bad_price + bad_time + unknown
+        if outside is None:
+            return TickCounts(applied, rejected, late, quarantined)
         return TickCounts(
-            applied=c[layout.APPLIED],
-            rejected=other.rejected
-            + c[layout.BAD_PRICE]
-            + c[layout.BAD_TIME]
-            + c[layout.UNKNOWN_ASSET],
-            late=other.late + c[layout.LATE],
-            quarantined=c[layout.QUARANTINED],
-            duplicate=other.duplicate,
-            conflated=other.conflated,
+            applied + outside.applied,
+            rejected + outside.rejected,
+            late + outside.late,
+            quarantined + outside.quarantined,
+            outside.duplicate,
+            outside.conflated,
         )
 
     def _evaluate(self) -> None:
         """Bring the estimates of all changed lines up to date."""
-        lines, n = self.lines, self.lines.n_assets
-        changed = np.flatnonzero(lines.dirty)
-        if not len(changed):
-            return
-        lines.dirty[:] = 0
-        self._exposures[:n] = lines.exposure
-        held = lines.last * self._units  # NaN * 0 is NaN: a symbol not held must not blank a book
-        self._exposures[n:] = np.where(self._units == 0.0, 0.0, held).sum(axis=1)
-        self._n_obs = lines.observations()
-        ready = self._n_obs >= self.min_obs
-        ready[:n] &= ~np.isnan(lines.last)
-        self._values[~ready] = np.nan
-        if self.model.cadence == "interval" and not self._rolled:
-            self._follow_exposure(changed[changed < n])
-            return
-        which = changed[ready[changed]]
-        for line in changed.tolist():
-            self._problems.pop(line, None)
-        if len(which):
-            found = self.model.evaluate(lines, which, self.config.confidence, self._values)
-            self._problems.update(found)
-            self._evaluated_at[which] = self._exposures[which]
-        self._rolled = False
-
-    def _follow_exposure(self, symbols: Int64) -> None:
-        """Scale estimates made at the last roll to the exposure of now; symbols only."""
-        before, now = self._evaluated_at[symbols], self._exposures[symbols]
-        known = np.isfinite(before) & (before != 0.0)
-        symbols = symbols[known]
-        self._values[symbols] *= np.abs(now[known] / before[known])[:, None, None]
-        self._evaluated_at[symbols] = now[known]
-
-    def _qualities(self, now_ns: int, received: Int64) -> Int64:
         lines = self.lines
-        flags = self._flags.copy()
-        unpriced = np.isnan(lines.last)
-        flags[unpriced] |= int(Quality.UNPRICED)
-        stale = (now_ns - received > self.config.stale_after) & ~unpriced
-        flags[stale] |= int(Quality.STALE)
-        flags[lines.clocks[:, layout.C_CONFIRMED] > 0] |= int(Quality.SUSPECT)
-        flags = self._with_books(flags, np.bitwise_or)
-        flags[self._n_obs < self.min_obs] |= int(Quality.WARMING)
-        return flags
-
-    def _with_books(self, symbols: Int64, combine: np.ufunc) -> Int64:
-        """Extend a per-symbol column by one value a book, combined over what the book holds."""
-        books = [combine.reduce(symbols[held]) if len(held) else 0 for held in self._held]
-        return np.concatenate([symbols, np.array(books, np.int64)])
-
+        found = survey(
+            lines.floats,
+            lines.ints,
+            lines.closed,
+            self.min_obs,
+            self._exposures,
+            self._n_obs,
+            self._values,
+            self._which,
+        )
+        which = self._which[:found]
+        if self._problems:
+            still = self._n_obs >= self.min_obs
+            still[which] = False
+            # a new dict: the one before belongs to the last report
+            self._problems = {i: text for i, text in self._problems.items() if still[i]}
+        if not found:
+            return
+        problems, fitted = {}, None
+        if self._fits is not None:
+            fitted = self._fits.values
+            problems = {i: t for i in which.tolist() if (t := self._fits.problems.get(i, ""))}
+            if problems:
+                self._values[list(problems)] = np.nan
+                which = which[~np.isin(which, list(problems))]
+        if len(which):
+            problems |= self.model.evaluate(
+                lines, which, self.config.confidence, self._values, fitted
+            )
+        if problems:
+            self._problems = self._problems | problems

@@ -58,6 +58,10 @@ def check_symbol(symbol: str) -> str:
     return symbol
 
 
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
 @attrs.frozen
 class Universe:
     """The symbols of a run, in order, and the dense index (`asset`) of each.
@@ -67,7 +71,7 @@ class Universe:
     (1, 2)
     """
 
-    symbols: tuple[str, ...] = attrs.field(converter=tuple)
+    symbols: tuple[str, ...] = attrs.field(converter=_texts)
     index: dict[str, int] = attrs.field(init=False, repr=False, eq=False)
 
     @symbols.validator
@@ -98,11 +102,22 @@ class Universe:
         return iter(self.symbols)
 
 
-def _column(dtype: type) -> Any:
-    def convert(values: object) -> npt.NDArray[Any]:
-        return np.ascontiguousarray(values, dtype=dtype)
+def _column(values: object, dtype: type) -> npt.NDArray[Any]:
+    column: npt.NDArray[Any] = np.ascontiguousarray(values, dtype=dtype)
+    # a read-only array is another type to numba, and would compile every kernel once more
+    return column if column.flags.writeable else column.copy()
 
-    return attrs.field(converter=convert)
+
+def _int32(values: object) -> Int32:
+    return _column(values, np.int32)
+
+
+def _int64(values: object) -> Int64:
+    return _column(values, np.int64)
+
+
+def _float64(values: object) -> Float64:
+    return _column(values, np.float64)
 
 
 @attrs.frozen(eq=False)
@@ -115,20 +130,22 @@ class TickBatch:
         Dense index into the `Universe`.
     price, size : (k,) float64
         In the instrument's currency and units. The engine rejects and counts prices that are not
-        finite and positive; a batch may carry them.
+        finite and positive (from 1e-30 to 1e30); a batch may carry them.
     ts_event_ns, ts_init_ns : (k,) int64
         Nanoseconds since the epoch: the venue's time of the trade, and our time of receipt.
     """
 
-    asset: Int32 = _column(np.int32)
-    price: Float64 = _column(np.float64)
-    size: Float64 = _column(np.float64)
-    ts_event_ns: Int64 = _column(np.int64)
-    ts_init_ns: Int64 = _column(np.int64)
+    asset: Int32 = attrs.field(converter=_int32)
+    price: Float64 = attrs.field(converter=_float64)
+    size: Float64 = attrs.field(converter=_float64)
+    ts_event_ns: Int64 = attrs.field(converter=_int64)
+    ts_init_ns: Int64 = attrs.field(converter=_int64)
 
     def __attrs_post_init__(self) -> None:
-        shapes = {a.name: getattr(self, a.name).shape for a in attrs.fields(type(self))}
-        if len(set(shapes.values())) != 1 or self.asset.ndim != 1:
+        shape = self.asset.shape
+        same = self.price.shape == self.size.shape == self.ts_event_ns.shape == shape
+        if not same or self.ts_init_ns.shape != shape or len(shape) != 1:
+            shapes = {a.name: getattr(self, a.name).shape for a in attrs.fields(type(self))}
             raise DataError(f"the columns of a TickBatch must have one length, got {shapes}")
 
     @classmethod
@@ -150,15 +167,14 @@ class TickBatch:
         columns = np.broadcast_arrays(
             np.atleast_1d(asset), np.atleast_1d(price), size, np.atleast_1d(ts_event_ns), init
         )
-        return cls(*columns)
+        return cls(*(column.copy() for column in columns))
 
     @classmethod
     def concat(cls, batches: Sequence[TickBatch]) -> TickBatch:
         """Join batches in order. One batch is returned as it is, without a copy."""
         if len(batches) == 1:
             return batches[0]
-        names = [a.name for a in attrs.fields(cls)]
-        return cls(*(np.concatenate([getattr(b, n) for b in batches]) for n in names))
+        return cls(*(np.concatenate([getattr(b, n) for b in batches]) for n in _COLUMNS))
 
     def __len__(self) -> int:
         return len(self.asset)
@@ -171,6 +187,9 @@ class TickBatch:
             self.ts_event_ns[part],
             self.ts_init_ns[part],
         )
+
+
+_COLUMNS = tuple(a.name for a in attrs.fields(TickBatch))
 
 
 class TickBuffer:
@@ -196,11 +215,10 @@ class TickBuffer:
         needed = self.count + extra
         if needed <= len(self.asset):
             return
-        old = (self.asset, self.price, self.size, self.ts_event_ns, self.ts_init_ns)
+        old = [getattr(self, name) for name in _COLUMNS]
         self._allocate(max(needed, 2 * len(self.asset)))
-        new = (self.asset, self.price, self.size, self.ts_event_ns, self.ts_init_ns)
-        for target, source in zip(new, old, strict=True):
-            target[: self.count] = source[: self.count]
+        for name, column in zip(_COLUMNS, old, strict=True):
+            getattr(self, name)[: self.count] = column[: self.count]
 
     def append(
         self, asset: int, price: float, size: float, ts_event_ns: int, ts_init_ns: int

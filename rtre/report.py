@@ -106,6 +106,9 @@ class LineReport:
         One for each confidence; empty where `problem` says why.
     problem : str
         Empty, or the reason for having no number.
+    model_age_ns : int or None
+        Time since the newest interval that the model's parameters were fitted on; None where there
+        is no fit.
     """
 
     name: str
@@ -119,6 +122,7 @@ class LineReport:
     age_ns: int | None
     estimates: tuple[RiskEstimate, ...]
     problem: str
+    model_age_ns: int | None = None
 
 
 def _known(value: float) -> float | None:
@@ -162,6 +166,8 @@ class RiskReport:
     received_ns: Int64 = attrs.field(repr=False)  #: (L,), 0 = never
     problems: dict[int, str] = attrs.field(repr=False)
     counts: TickCounts
+    fitted_ns: Int64 | None = attrs.field(default=None, repr=False)
+    """(L,) end of the newest interval behind each line's fit, 0 = none; None: nothing is fitted."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -215,10 +221,11 @@ class RiskReport:
         """Return line `i`: symbols in the order of the universe, then books."""
         is_book = i >= self.n_assets
         n_obs, received = int(self.n_obs[i]), int(self.received_ns[i])
-        problem = self.problems.get(i, "")
-        if not problem and n_obs < self.min_obs:
-            what = "complete rows" if is_book else "observations"
-            problem = f"WARMING: {n_obs} of {self.min_obs} {what}"
+        fitted = int(self.fitted_ns[i]) if self.fitted_ns is not None else 0
+        problem = self._problem(i, n_obs, is_book)
+        quality = Quality(int(self.qualities[i]))
+        if problem.startswith("WARMING"):
+            quality |= Quality.WARMING
         return LineReport(
             name=self.names[i],
             is_book=is_book,
@@ -227,11 +234,20 @@ class RiskReport:
             exposure=_known(self.exposures[i]),
             n_obs=n_obs,
             min_obs=self.min_obs,
-            quality=Quality(int(self.qualities[i])),
+            quality=quality,
             age_ns=self.as_of_ns - received if received else None,
             estimates=() if problem else tuple(self._estimates(i, n_obs)),
             problem=problem,
+            model_age_ns=self.as_of_ns - fitted if fitted else None,
         )
+
+    def _problem(self, i: int, n_obs: int, is_book: bool) -> str:
+        if n_obs < self.min_obs:
+            what = "complete rows" if is_book else "observations"
+            return f"WARMING: {n_obs} of {self.min_obs} {what}"
+        if (problem := self.problems.get(i, "")) or not np.isnan(self.values[i, :, :2]).any():
+            return problem
+        return "the model gave no number and no reason"
 
     def _estimates(self, i: int, n_obs: int) -> Iterator[RiskEstimate]:
         for c, confidence in enumerate(self.confidences):
@@ -244,7 +260,8 @@ class RiskReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-ready values, in the schema that the README documents.
 
-        ES that does not exist is the string ``"inf"``; what is not known is None.
+        A VaR or ES that has no bound is the string ``"inf"``; what is not known is None. There is
+        no NaN and no infinity in it, which JSON could not say.
         """
         return {
             "schema": 1,
@@ -261,17 +278,22 @@ class RiskReport:
         }
 
 
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else "inf"
+
+
 def _line_dict(line: LineReport) -> dict[str, Any]:
-    keys = ("name", "price", "change", "exposure", "n_obs", "age_ns", "problem")
+    keys: tuple[str, ...]
+    keys = ("name", "price", "change", "exposure", "n_obs", "age_ns", "model_age_ns", "problem")
     if line.is_book:
-        keys = ("name", "exposure", "n_obs", "age_ns", "problem")
+        keys = ("name", "exposure", "n_obs", "age_ns", "model_age_ns", "problem")
     fields: dict[str, Any] = {key: getattr(line, key) for key in keys}
     fields["quality"] = line.quality.label
     fields["estimates"] = [
         {
             "confidence": e.confidence,
-            "var": e.var,
-            "es": e.es if math.isfinite(e.es) else "inf",
+            "var": _number(e.var),
+            "es": _number(e.es),
             "var_low": e.var_low,
             "var_high": e.var_high,
             "es_se": e.es_se,

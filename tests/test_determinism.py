@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from engine_support import START, make_engine, walk
@@ -37,9 +39,7 @@ def market() -> TickBatch:
     asset[rng.random(n) < 0.01] = 9
     keep = rng.random(n) < 0.9
     keep[(event > START + 40_000_000_000) & (event < START + 43_000_000_000)] = False
-    return TickBatch.of(
-        asset[keep], price[keep], event[keep], ts_init_ns=clean.ts_event_ns[keep]
-    )
+    return TickBatch.of(asset[keep], price[keep], event[keep], ts_init_ns=clean.ts_event_ns[keep])
 
 
 MARKET = market()
@@ -70,7 +70,7 @@ def run(model: str, cuts: list[int], asked: set[int]) -> tuple[bytes, ...]:
     """Feed the market in pieces; report after the pieces in `asked`; break a link half way."""
     engine = fresh(model)
     bounds = sorted({0, BREAK, len(MARKET), *cuts})
-    for k, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
+    for k, (start, stop) in enumerate(pairwise(bounds)):
         if start == BREAK:
             engine.link_changed(LinkChange((1,), up=False, ts_ns=0))
             engine.link_changed(LinkChange((1,), up=True, ts_ns=0))

@@ -40,6 +40,8 @@ def _cache_key() -> str:
         ours = "source"
     for part in (ours, numba.__version__, platform.python_version(), llvm.get_host_cpu_name()):
         digest.update(part.encode())
+    for setting in ("BOUNDSCHECK", "OPT", "CPU_NAME", "CPU_FEATURES"):  # numba's index has none
+        digest.update(f"{setting}={getattr(numba.config, setting, None)};".encode())
     return digest.hexdigest()[:16]
 
 
@@ -63,15 +65,28 @@ def _open_cache() -> tuple[Path | None, str]:
 
 CACHE_DIR, CACHE_PROBLEM = _open_cache()
 if CACHE_DIR is not None:
-    numba.config.CACHE_DIR = str(CACHE_DIR)
+    numba.config.CACHE_DIR = str(CACHE_DIR)  # type: ignore[attr-defined]  # set at run time
 
 
 def kernel(function: _F) -> _F:
     """Compile `function` with numba under the policy above; the type stays the plain one's."""
-    options: dict[str, object] = {"nogil": True, "error_model": "numpy"}
+    return _compile(function)
+
+
+def inlined(function: _F) -> _F:
+    """`kernel` for a small part of a hot loop, put in place of each call.
+
+    Without it a call that makes or takes array views pays for their reference counts: half of the
+    time of a tick.
+    """
+    return _compile(function, forceinline=True)
+
+
+def _compile(function: _F, **more: object) -> _F:
+    options: dict[str, object] = {"nogil": True, "error_model": "numpy", **more}
     if CACHE_DIR is not None:
         options["cache"] = True
-    return cast(_F, numba.njit(function, **options))
+    return cast(_F, numba.njit(function, **options))  # type: ignore[call-overload]
 
 
 def is_compiled(function: Callable[..., object]) -> bool:

@@ -6,11 +6,11 @@ the array always holds the very values that went in, so every order statistic is
 
 from __future__ import annotations
 
-from rtre.kernels.jit import kernel
+from rtre.kernels.jit import inlined
 from rtre.market import Float64
 
 
-@kernel
+@inlined
 def lower_bound(values: Float64, n: int, x: float) -> int:
     """First index among ``values[:n]`` whose value is not below `x`; n if there is none."""
     low, high = 0, n
@@ -23,7 +23,7 @@ def lower_bound(values: Float64, n: int, x: float) -> int:
     return low
 
 
-@kernel
+@inlined
 def insert(values: Float64, n: int, x: float) -> None:
     """Put `x` in its place; the caller owns the count, which becomes n + 1."""
     place = lower_bound(values, n, x)
@@ -32,14 +32,14 @@ def insert(values: Float64, n: int, x: float) -> None:
     values[place] = x
 
 
-@kernel
+@inlined
 def remove(values: Float64, n: int, x: float) -> None:
     """Take one value equal to `x` out. It must be there; the count becomes n - 1."""
     for i in range(lower_bound(values, n, x), n - 1):
         values[i] = values[i + 1]
 
 
-@kernel
+@inlined
 def replace(values: Float64, n: int, old: float, new: float) -> None:
     """Take one value equal to `old` out and put `new` in; what lies between moves by one slot."""
     i = lower_bound(values, n, old)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 
+from rtre.kernels import layout
 from rtre.kernels.jit import kernel
+from rtre.kernels.layout import C_OBSERVED, H_ASSETS, H_ROWS, LAST
 from rtre.market import Float64, Int64
 
 K, HIGH, LOW = 0, 1, 2  #: columns of a rank table
@@ -36,23 +38,27 @@ def tail_of_ascending(
     out : (5,) float64
         var, es, var_low, var_high, es_se. ``var_high`` is inf and ``var_low`` -inf where the
         sample is too small to bound VaR; ``es_se`` is NaN for a tail of one loss.
+
+    Notes
+    -----
+    A loss is ``0.0 - pnl`` and not ``-pnl``: no loss is minus zero.
     """
     k, high, low = ranks[K], ranks[HIGH], ranks[LOW]
     step = 1 if scale >= 0.0 else -1
     worst = 0 if scale >= 0.0 else n - 1
-    var = -scale * values[worst + step * (k - 1)]
+    var = 0.0 - scale * values[worst + step * (k - 1)]
     total = 0.0
     for j in range(k - 1):
-        total += -scale * values[worst + step * j]
+        total += 0.0 - scale * values[worst + step * j]
     weight = m - (k - 1)
     es = max((total + weight * var) / m, var)
     spread = weight * (var - es) * (var - es)
     for j in range(k - 1):
-        excess = -scale * values[worst + step * j] - es
+        excess = 0.0 - scale * values[worst + step * j] - es
         spread += excess * excess
     out[VAR], out[ES] = var, es
-    out[VAR_HIGH] = -scale * values[worst + step * (high - 1)] if high > 0 else math.inf
-    out[VAR_LOW] = -scale * values[worst + step * (low - 1)] if low <= n else -math.inf
+    out[VAR_HIGH] = 0.0 - scale * values[worst + step * (high - 1)] if high > 0 else math.inf
+    out[VAR_LOW] = 0.0 - scale * values[worst + step * (low - 1)] if low <= n else -math.inf
     if k > 1:
         out[ES_SE] = math.sqrt((spread / m + (1.0 - m / n) * (es - var) * (es - var)) / m)
     else:
@@ -60,45 +66,11 @@ def tail_of_ascending(
 
 
 @kernel
-def tails_of_symbols(
-    which: Int64,
-    ascending: Float64,
-    observed: Int64,
-    exposure: Float64,
-    ranks: Int64,
-    m: Float64,
-    out: Float64,
-) -> None:
-    """Tails of several assets' positions at several confidences.
-
-    Parameters
-    ----------
-    which : (j,) int64
-        Assets to evaluate; each has at least one observation.
-    ascending : (N, W) float64
-        Sorted windows.
-    observed : (N,) int64
-        Valid values in each.
-    exposure : (N,) float64
-        Signed currency value of each position.
-    ranks : (C, W + 1, 3) int64, m : (C, W + 1) float64
-        Rank tables by confidence and number of observations.
-    out : (N, C, 5) float64
-        Rows of `which` are written.
-    """
-    for j in range(len(which)):
-        i = which[j]
-        n = observed[i]
-        for c in range(len(ranks)):
-            tail_of_ascending(ascending[i], n, exposure[i], ranks[c, n], m[c, n], out[i, c])
-
-
-@kernel
 def select_smallest(values: Float64, n: int, count: int) -> None:
     """Reorder ``values[:n]`` so that its `count` smallest come first, in ascending order.
 
-    Quickselect (Hoare's FIND with the median of three), then a sort of the front: by insertion where
-    it is short.
+    Quickselect (Hoare's FIND with the median of three), then a sort of the front, by insertion
+    where it is short.
     """
     left, right = 0, n - 1
     while left < right and count < n:
@@ -132,52 +104,58 @@ def select_smallest(values: Float64, n: int, count: int) -> None:
 
 
 @kernel
-def complete_rows(pnl: Float64, missing: Int64, rows: int, oldest: int, out: Float64) -> int:
-    """Copy the P&L of complete rows, oldest first, to `out`; returns how many there are."""
-    window = len(pnl)
+def complete_rows(pnl: Float64, missing: Int64, rows: int, out: Float64) -> int:
+    """Copy the P&L of a book's complete rows to `out`, (W + 1,), in any order; returns how many."""
     n = 0
-    for step in range(rows):
-        s = oldest + step
-        if s >= window:
-            s -= window
+    for s in range(rows):  # the ring fills from column 0 on
         out[n] = pnl[s]
         n += int(missing[s] == 0)
     return n
 
 
 @kernel
-def tails_of_books(
+def tails_of_lines(
+    F: Float64,
+    I: Int64,  # noqa: E741
     which: Int64,
-    pnl: Float64,
-    missing: Int64,
-    rows: int,
-    oldest: int,
     ranks: Int64,
     m: Float64,
     scratch: Float64,
     out: Float64,
 ) -> None:
-    """Tails of several books at several confidences, by selection from their P&L vectors.
+    """Tails of several lines at several confidences.
+
+    A symbol's is read off its sorted window; a book's is selected from its P&L vector.
 
     Parameters
     ----------
+    F, I : (..,) float64 and int64
+        The arenas of `rtre.kernels.layout`; not changed.
     which : (j,) int64
-        Books to evaluate; each has at least one complete row.
-    pnl, missing : (B, W)
-        P&L of each row, and held assets without a return in it.
-    rows, oldest : int
-        Rows in use, and the ring column of the oldest.
+        Lines to evaluate; each has at least one observation.
+    ranks : (C, W + 1, 3) int64, m : (C, W + 1) float64
+        Rank tables by confidence and number of observations.
     scratch : (W + 1,) float64
         Working space.
-    out : (B, C, 5) float64
+    out : (L, C, 5) float64
         Rows of `which` are written.
     """
+    assets, levels = I[H_ASSETS], len(ranks)
+    prices, net, clocks = layout.prices(F, I), layout.net(F, I), layout.clocks(I)
+    ascending, pnl, missing = layout.ascending(F, I), layout.pnl(F, I), layout.missing(I)
     for j in range(len(which)):
-        b = which[j]
-        n = complete_rows(pnl[b], missing[b], rows, oldest, scratch)
-        need = 0
-        for c in range(len(ranks)):
-            need = max(need, ranks[c, n, K], min(ranks[c, n, LOW], n))
-        select_smallest(scratch, n, need)
-        for c in range(len(ranks)):
-            tail_of_ascending(scratch, n, 1.0, ranks[c, n], m[c, n], out[b, c])
+        i = which[j]
+        if i < assets:
+            n = clocks[i, C_OBSERVED]
+            exposure = net[i] * prices[i, LAST]
+            for c in range(levels):
+                tail_of_ascending(ascending[i], n, exposure, ranks[c, n], m[c, n], out[i, c])
+        else:
+            b = i - assets
+            n = complete_rows(pnl[b], missing[b], I[H_ROWS], scratch)
+            need = 0
+            for c in range(levels):
+                need = max(need, ranks[c, n, K], min(ranks[c, n, LOW], n))
+            select_smallest(scratch, n, need)
+            for c in range(levels):
+                tail_of_ascending(scratch, n, 1.0, ranks[c, n], m[c, n], out[i, c])

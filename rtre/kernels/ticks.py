@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 
 from rtre.kernels import layout
-from rtre.kernels.jit import kernel
+from rtre.kernels.books import reprice, revalue
+from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
     APPLIED,
     BAD_PRICE,
@@ -28,6 +29,9 @@ from rtre.kernels.layout import (
     C_INIT,
     C_INTERVAL,
     C_OBSERVED,
+    CHANGED,
+    CLOSE,
+    CLOSED,
     H_ASSETS,
     H_CONFIRM,
     H_HEAD,
@@ -37,8 +41,10 @@ from rtre.kernels.layout import (
     H_ROWS,
     H_WINDOW,
     HF_JUMP,
+    HIGHEST_PRICE,
     LAST,
     LATE,
+    LOWEST_PRICE,
     QUARANTINED,
     SUSPECT,
     UNKNOWN_ASSET,
@@ -47,7 +53,17 @@ from rtre.kernels.sorted_window import insert, remove, replace
 from rtre.market import Float64, Int32, Int64
 
 
-@kernel
+@inlined
+def agrees(price: float, suspect: float, last: float, jump: float) -> bool:
+    """Whether an outlier confirms the one before it: near the same level, or further out.
+
+    Further out counts, because in a crash each print may lie a whole jump below the one before.
+    """
+    beyond = (price < suspect < last) or (last < suspect < price)
+    return abs(price - suspect) <= jump * suspect or beyond
+
+
+@inlined
 def judge(
     F: Float64,
     I: Int64,  # noqa: E741
@@ -61,37 +77,38 @@ def judge(
     """Decide what a tick is, without changing anything.
 
     An outlier lies further than `jump` (relative) from the last price. It is quarantined until
-    `confirm` ticks in a row agree on the new level; the one that completes them is applied.
+    `confirm` outliers in a row agree; the one that completes them is applied.
     """
     if i < 0 or i >= I[H_ASSETS]:
         return UNKNOWN_ASSET
-    if not (math.isfinite(price) and price > 0.0):
+    if not LOWEST_PRICE <= price <= HIGHEST_PRICE:  # NaN is outside, too
         return BAD_PRICE
-    if event <= 0 or event > init + I[H_LEAD_NS]:
+    if event <= 0 or event - I[H_LEAD_NS] > init:
         return BAD_TIME
     if event < clocks[i, C_EVENT]:
         return LATE
     last = prices[i, LAST]
     jump = F[HF_JUMP]
     if abs(price - last) > jump * last:  # False for the first price, where last is NaN
-        agrees = abs(price - prices[i, SUSPECT]) <= jump * prices[i, SUSPECT]
-        confirmed = clocks[i, C_CONFIRMED] + 1 if agrees else 1
+        confirmed = 1
+        if agrees(price, prices[i, SUSPECT], last, jump):
+            confirmed += clocks[i, C_CONFIRMED]
         if confirmed < I[H_CONFIRM]:
             return QUARANTINED
     return APPLIED
 
 
-@kernel
+@inlined
 def quarantine(F: Float64, prices: Float64, clocks: Int64, i: int, price: float) -> None:
-    """Remember an outlier, or one more tick that agrees with it."""
-    if abs(price - prices[i, SUSPECT]) <= F[HF_JUMP] * prices[i, SUSPECT]:
+    """Remember an outlier, or one more that agrees with it."""
+    if agrees(price, prices[i, SUSPECT], prices[i, LAST], F[HF_JUMP]):
         clocks[i, C_CONFIRMED] += 1
     else:
         clocks[i, C_CONFIRMED] = 1
         prices[i, SUSPECT] = price
 
 
-@kernel
+@inlined
 def find_row(I: Int64, interval: int) -> int:  # noqa: E741
     """Ring column of a grid interval that is not newer than the open one; -1 if it has none."""
     rows = layout.rows(I)
@@ -103,7 +120,7 @@ def find_row(I: Int64, interval: int) -> int:  # noqa: E741
     return -1
 
 
-@kernel
+@inlined
 def mark_cell(
     returns: Float64, ascending: Float64, clocks: Int64, i: int, slot: int, new: float
 ) -> None:
@@ -124,57 +141,78 @@ def mark_cell(
         replace(ascending[i], n, old, new)
 
 
-@kernel
-def reprice(pnl: Float64, column: Float64, change: float) -> None:
-    """Add `change` of exposure times each return to a P&L vector; masked returns add nothing."""
-    for s in range(len(pnl)):
-        r = column[s]
-        pnl[s] += change * r if r == r else 0.0  # noqa: PLR0124 - the test for NaN that vectorises
-
-
-@kernel
+@inlined
 def apply(
     F: Float64,
     I: Int64,  # noqa: E741
     prices: Float64,
     clocks: Int64,
+    returns: Float64,
+    ascending: Float64,
+    pnl: Float64,
+    missing: Int64,
     i: int,
     price: float,
     interval: int,
 ) -> None:
     """Take an accepted tick into marks, grid, sorted window and books."""
-    returns = layout.returns(F, I)
+    last = prices[i, LAST]
     if interval != clocks[i, C_INTERVAL]:  # first tick of this asset in this interval
-        prices[i, BASE] = prices[i, LAST]
+        prices[i, BASE] = last
         clocks[i, C_BASE_INTERVAL] = clocks[i, C_INTERVAL]
         clocks[i, C_INTERVAL] = interval
     slot = find_row(I, interval)
     one_interval = clocks[i, C_BASE_INTERVAL] == interval - 1  # not across a gap
     new = price / prices[i, BASE] - 1.0 if one_interval else math.nan
 
-    change = price - prices[i, LAST]
-    quantity, book = layout.quantity(F, I), layout.book(I)
-    pnl, missing = layout.pnl(F, I), layout.missing(I)
-    dirty, first = layout.dirty(I), layout.first(I)
-    old = returns[i, slot] if slot >= 0 else math.nan
+    update_books(F, I, returns, pnl, missing, i, slot, price, last, new)
+    if slot >= 0:
+        mark_cell(returns, ascending, clocks, i, slot, new)
+        if slot != I[H_HEAD]:
+            clocks[i, C_AMENDED] = 1
+    prices[i, LAST] = price
+    if math.isnan(prices[i, CLOSE]):
+        prices[i, CLOSE] = price
+    prices[i, SUSPECT] = math.nan
+    clocks[i, C_CONFIRMED] = 0
+    if price > 2.0 * last or 2.0 * price < last:
+        # what such a move and the way back leave in the sums is of the size of the larger price
+        revalue(F, I)
+
+
+@inlined
+def update_books(
+    F: Float64,
+    I: Int64,  # noqa: E741
+    returns: Float64,
+    pnl: Float64,
+    missing: Int64,
+    i: int,
+    slot: int,
+    price: float,
+    last: float,
+    new: float,
+) -> None:
+    """Move the books that hold asset `i` to `price`, and its return in column `slot` to `new`."""
+    quantity, book, first = layout.quantity(F, I), layout.book(I), layout.first(I)
+    complete, dirty = layout.complete(I), layout.dirty(I)
+    what = CHANGED if slot < 0 or slot == I[H_HEAD] else CHANGED | CLOSED
+    dirty[i] |= what
+    column = returns[i]
+    change = price - last
+    old = column[slot] if slot >= 0 else math.nan
     for h in range(first[i], first[i + 1]):
         b = book[h]
-        dirty[I[H_ASSETS] + b] = 1
+        dirty[I[H_ASSETS] + b] |= what
         if change == change:  # noqa: PLR0124 - NaN: the first price, and no return to reprice
-            reprice(pnl[b], returns[i], quantity[h] * change)
+            reprice(pnl[b], column, quantity[h] * change)
         if slot >= 0:
             before = 0.0 if math.isnan(old) else old
             after = 0.0 if math.isnan(new) else new
             pnl[b, slot] += quantity[h] * price * (after - before)
-            missing[b, slot] += int(math.isnan(new)) - int(math.isnan(old))
-    if slot >= 0:
-        mark_cell(returns, layout.ascending(F, I), clocks, i, slot, new)
-        if slot != I[H_HEAD]:
-            clocks[i, C_AMENDED] = 1
-    prices[i, LAST] = price
-    prices[i, SUSPECT] = math.nan
-    clocks[i, C_CONFIRMED] = 0
-    dirty[i] = 1
+            gaps = missing[b, slot]
+            missing[b, slot] = gaps + int(math.isnan(new)) - int(math.isnan(old))
+            complete[b] += int(missing[b, slot] == 0) - int(gaps == 0)
 
 
 @kernel
@@ -202,6 +240,8 @@ def apply_ticks(
         k when all are done, else the index of the tick that needs a new grid row.
     """
     prices, clocks, counts = layout.prices(F, I), layout.clocks(I), layout.counts(I)
+    returns, ascending = layout.returns(F, I), layout.ascending(F, I)
+    pnl, missing = layout.pnl(F, I), layout.missing(I)
     for j in range(start, len(asset)):
         i = asset[j]
         verdict = judge(F, I, prices, clocks, i, price[j], ts_event[j], ts_init[j])
@@ -209,7 +249,7 @@ def apply_ticks(
             interval = ts_event[j] // I[H_INTERVAL_NS]
             if interval > I[H_OPEN]:
                 return j
-            apply(F, I, prices, clocks, i, price[j], interval)
+            apply(F, I, prices, clocks, returns, ascending, pnl, missing, i, price[j], interval)
             clocks[i, C_EVENT] = ts_event[j]
             clocks[i, C_INIT] = ts_init[j]
         elif verdict == QUARANTINED:

@@ -11,7 +11,7 @@ ES are losses, positive when money is lost.
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -20,6 +20,8 @@ import numpy as np
 from rtre.kernels.tail import RESULTS
 from rtre.market import Float64, Int64
 from rtre.windows.lines import Lines
+
+FIT_PENDING = "WARMING: first fit pending"
 
 
 @attrs.frozen
@@ -64,10 +66,23 @@ class Model(abc.ABC):
 
     name: ClassVar[str]  #: as typed after ``--model``: the file's name, ``_`` as ``-``
     cadence: ClassVar[Literal["tick", "interval"]] = "tick"
-    """``tick``: cheap enough to run on every report. ``interval``: run when a grid interval closes;
-    between two closes a symbol's numbers follow its exposure, and the report says how old they are.
+    """``tick``: cheap enough to run on every report. ``interval``: asked about the closed intervals
+    alone, when one closes; until the next close a symbol's numbers follow its exposure.
     """
     min_obs: ClassVar[int] = 2  #: fewer observations than this never give a number
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is something to fit."""
+        return type(self).fit is not Model.fit
+
+    def prepare(self, lines: Lines) -> None:
+        """Start the running statistics that `evaluate` will read, while `lines` are still empty.
+
+        A statistic started later would have other rounding, and the bits of a number would depend
+        on when it was first asked for.
+        """
+        return None
 
     def fit(self, pnl: Float64) -> Any:
         """Do the slow part: estimate parameters, scale-free, to be reused until the next refit.
@@ -89,7 +104,12 @@ class Model(abc.ABC):
         """
 
     def evaluate(
-        self, lines: Lines, which: Int64, confidences: tuple[float, ...], out: Float64
+        self,
+        lines: Lines,
+        which: Int64,
+        confidences: tuple[float, ...],
+        out: Float64,
+        fitted: Mapping[int, Any] | None = None,
     ) -> dict[int, str]:
         """Estimate several lines at once, for the engine; this default asks `estimate` for each.
 
@@ -101,6 +121,9 @@ class Model(abc.ABC):
             Lines to estimate, ascending; each has at least `min_obs` observations.
         out : (L, C, 5) float64
             Rows of `which` are written: var, es, var_low, var_high, es_se, as in `Tail`.
+        fitted : mapping, optional
+            Line to what `fit` gave. A line that is not in it has no answer yet. None: fit each
+            line on its present sample.
 
         Returns
         -------
@@ -109,7 +132,11 @@ class Model(abc.ABC):
         """
         problems = {}
         for line in which.tolist():
-            tails = self.estimate(lines.sample(line), confidences)
+            if fitted is not None and self.fits and line not in fitted:
+                tails = [Tail.invalid(FIT_PENDING)] * len(confidences)
+            else:
+                fit = fitted.get(line) if fitted is not None else None
+                tails = self.estimate(lines.sample(line), confidences, fit)
             for c, tail in enumerate(tails):
                 out[line, c] = (tail.var, tail.es, tail.var_low, tail.var_high, tail.es_se)
                 if tail.problem:

@@ -228,7 +228,7 @@ class Evt(Model):
     min_obs: ClassVar[int] = 100
 
     share: float = attrs.field(
-        default=0.1, validator=between(0.0, 0.5, low_open=True, high_open=True)
+        default=0.12, validator=between(0.0, 0.5, low_open=True, high_open=True)
     )
     threshold: float | None = attrs.field(
         default=None, validator=optional(between(-math.inf, math.inf))

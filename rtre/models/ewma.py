@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -11,7 +11,7 @@ import numpy as np
 
 from rtre.checks import between
 from rtre.errors import DataError
-from rtre.kernels.normal import PARAMETERS, SD, SD_VARIANCE, normal_tails
+from rtre.kernels.normal import PARAMETERS, ewma_parameters, normal_tails
 from rtre.market import Float64, Int64
 from rtre.models.base import Model, Tail
 from rtre.models.gaussian import Z95, factor_table, normal_tail
@@ -112,20 +112,22 @@ class Ewma(Model):
             normal_tail(0.0, sd, c, mean_variance=0.0, sd_variance=sd_variance) for c in confidences
         ]
 
+    def prepare(self, lines: Lines) -> None:
+        """See `Model.prepare`."""
+        lines.tracker(EwmaVariance, self.decay)
+
     def evaluate(
-        self, lines: Lines, which: Int64, confidences: tuple[float, ...], out: Float64
+        self,
+        lines: Lines,
+        which: Int64,
+        confidences: tuple[float, ...],
+        out: Float64,
+        fitted: Mapping[int, Any] | None = None,
     ) -> dict[int, str]:
         """Read the recursion of symbols; run it over the P&L vectors of books."""
-        variance = lines.tracker(EwmaVariance, self.decay).of(which)
-        n = variance[:, 1]
-        parameters = np.zeros((len(which), PARAMETERS))
-        parameters[:, SD] = np.sqrt(variance[:, 0])
-        if self.decay == 1.0:
-            parameters[:, SD_VARIANCE] = 0.5 / n
-        else:  # half the sum of squared weights, in closed form
-            faded = self.decay**n
-            share = (1.0 - self.decay) / (1.0 + self.decay)
-            parameters[:, SD_VARIANCE] = 0.5 * share * (1.0 + faded) / (1.0 - faded)
+        variances = lines.tracker(EwmaVariance, self.decay).of(which)
+        parameters = np.empty((len(which), PARAMETERS))
+        ewma_parameters(variances, float(self.decay), parameters)
         normal_tails(which, parameters, factor_table(confidences), Z95, out)
         return {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
@@ -12,7 +12,14 @@ import numpy as np
 from scipy import special
 
 from rtre.checks import one_of, whole
-from rtre.kernels.normal import MEAN, MEAN_VARIANCE, PARAMETERS, SD, SD_VARIANCE, normal_tails
+from rtre.kernels.normal import (
+    IGNORED_MEAN,
+    PARAMETERS,
+    SAMPLE_MEAN,
+    ZERO_MEAN,
+    gaussian_parameters,
+    normal_tails,
+)
 from rtre.market import Float64, Int64
 from rtre.models.base import Model, Tail
 from rtre.models.order import tail_probability
@@ -22,6 +29,7 @@ from rtre.windows.moments import RollingMoments
 
 #: Half width of a two-sided 95 % interval in standard errors.
 Z95 = float(special.ndtri(0.975))
+_MEAN_RULES = {"sample": SAMPLE_MEAN, "zero": ZERO_MEAN, "ignored": IGNORED_MEAN}
 
 
 def normal_factors(confidence: float) -> tuple[float, float]:
@@ -52,10 +60,10 @@ def normal_tail(
         for a normal sample.
     """
     z, c = normal_factors(confidence)
-    var = -mean + z * sd
+    var = z * sd - mean
     half = Z95 * sd * math.sqrt(mean_variance + z * z * sd_variance)
     se = sd * math.sqrt(mean_variance + c * c * sd_variance)
-    return Tail(var, max(-mean + c * sd, var), var - half, var + half, se)
+    return Tail(var, max(c * sd - mean, var), var - half, var + half, se)
 
 
 @lru_cache(maxsize=32)
@@ -143,23 +151,22 @@ class Gaussian(Model):
             for c in confidences
         ]
 
+    def prepare(self, lines: Lines) -> None:
+        """See `Model.prepare`."""
+        lines.tracker(RollingMoments)
+
     def evaluate(
-        self, lines: Lines, which: Int64, confidences: tuple[float, ...], out: Float64
+        self,
+        lines: Lines,
+        which: Int64,
+        confidences: tuple[float, ...],
+        out: Float64,
+        fitted: Mapping[int, Any] | None = None,
     ) -> dict[int, str]:
         """Read the rolling moments of symbols; sum the P&L vectors of books."""
         moments = lines.tracker(RollingMoments).of(which, self.ddof)
-        mean, sd, n = moments[:, 0], moments[:, 1], moments[:, 2]
-        parameters = np.zeros((len(which), PARAMETERS))
-        if self.mean == "zero":
-            about_zero = (sd * sd * (n - self.ddof) + n * mean * mean) / n
-            parameters[:, SD] = np.sqrt(about_zero)
-            parameters[:, SD_VARIANCE] = 0.5 / n
-        else:
-            parameters[:, SD] = sd
-            parameters[:, SD_VARIANCE] = 0.5 / (n - 1.0)
-            if self.mean == "sample":
-                parameters[:, MEAN] = mean
-                parameters[:, MEAN_VARIANCE] = 1.0 / n
+        parameters = np.empty((len(which), PARAMETERS))
+        gaussian_parameters(moments, _MEAN_RULES[self.mean], self.ddof, parameters)
         normal_tails(which, parameters, factor_table(confidences), Z95, out)
         return {}
 

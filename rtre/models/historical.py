@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import attrs
 import numpy as np
 
 from rtre.checks import one_of
-from rtre.kernels.tail import tails_of_books, tails_of_symbols
+from rtre.kernels.tail import tails_of_lines
 from rtre.market import Float64, Int64
 from rtre.models.base import Model, Tail
 from rtre.models.order import TailRanks, rank_table, tail_ranks
@@ -80,30 +80,18 @@ class Historical(Model):
         ]
 
     def evaluate(
-        self, lines: Lines, which: Int64, confidences: tuple[float, ...], out: Float64
+        self,
+        lines: Lines,
+        which: Int64,
+        confidences: tuple[float, ...],
+        out: Float64,
+        fitted: Mapping[int, Any] | None = None,
     ) -> dict[int, str]:
         """Read the sorted windows of symbols; select from the P&L vectors of books."""
         if not self._plain:
-            return super().evaluate(lines, which, confidences, out)
+            return super().evaluate(lines, which, confidences, out, fitted)
         ranks, m = rank_table(confidences, lines.window)
-        cut = int(np.searchsorted(which, lines.n_assets))
-        symbols, books = which[:cut], which[cut:] - lines.n_assets
-        if len(symbols):
-            tails_of_symbols(
-                symbols, lines.ascending, lines.observed, lines.exposure, ranks, m, out
-            )
-        if len(books):
-            tails_of_books(
-                books,
-                lines.pnl,
-                lines.missing,
-                lines.rows,
-                lines.oldest,
-                ranks,
-                m,
-                lines.scratch,
-                out[lines.n_assets :],
-            )
+        tails_of_lines(lines.floats, lines.ints, which, ranks, m, lines.scratch, out)
         return {}
 
 

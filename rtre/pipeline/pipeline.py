@@ -23,6 +23,7 @@ from rtre.pipeline.fanout import Fanout, Subscription
 from rtre.pipeline.inbox import Inbox
 from rtre.report import RiskReport, TickCounts
 
+_FIT_POLL_S = 0.1  #: how often to look for fits that are due
 _LATENCIES = 8192  #: most recent batches whose latency is kept
 
 
@@ -158,6 +159,7 @@ class Pipeline:
             nursery.start_soon(self._risk_task, nursery.cancel_scope)
             if self._clock_ns is not None:
                 nursery.start_soon(self._heartbeat_task)
+                nursery.start_soon(self._fit_task)
             task_status.started(self)
             try:
                 with self._feed_scope:
@@ -183,7 +185,7 @@ class Pipeline:
             self._fanout.close()
             self._stopped = trio.current_time()
             self._ended.set()
-        whole.cancel()  # only the heartbeat is left
+        whole.cancel()  # only heartbeat and fits are left
 
     async def _take(self, item: FeedItem) -> None:
         if isinstance(item, LinkChange):
@@ -240,6 +242,16 @@ class Pipeline:
                 rejected=rejected, duplicate=duplicate, conflated=self._inbox.conflated
             )
         return last
+
+    async def _fit_task(self) -> None:
+        """Make the fits that are due, one at a time, where they hold no tick up."""
+        while True:
+            jobs = self.engine.fit_jobs(1)
+            for job in jobs:
+                result = await trio.to_thread.run_sync(job.run, abandon_on_cancel=True)
+                self.engine.take_fit(job, result)
+            if not jobs:
+                await trio.sleep(_FIT_POLL_S)
 
     async def _heartbeat_task(self) -> None:
         while True:

@@ -17,30 +17,21 @@ class EwmaVariance:
 
     def __init__(self, lines: Lines, decay: float) -> None:
         self._lines = lines
-        self._decay = decay
+        self._decay = decay = float(decay)
         self._state = np.zeros((lines.n_assets, ewma.STATE))
+        self._out = np.empty((len(lines), ewma.RESULTS))
         for state, row in zip(self._state, lines.returns, strict=True):
             ewma.rebuild(state, row, lines.oldest, lines.head, decay)
 
-    def roll(self, head: int, evicted: int) -> None:
-        """Close ring column `head` and drop `evicted`."""
-        ewma.roll(self._state, self._lines.returns, self._lines.amended, head, evicted, self._decay)
+    def roll(self, evicted: int) -> None:
+        """Close the open ring column and drop `evicted`."""
+        ewma.roll(self._lines.floats, self._lines.ints, self._state, evicted, self._decay)
 
     def of(self, which: Int64) -> Float64:
-        """Variance of P&L per interval, in currency squared, and count; shape (m, 2).
+        """Variance of P&L per interval, in currency squared, and count, shape (m, 2).
 
-        `which` holds m lines, ascending.
+        `which` holds m lines. The result is valid until the next call.
         """
-        lines = self._lines
-        out = np.empty((len(which), 2))
-        cut = int(np.searchsorted(which, lines.n_assets))
-        symbols, books = which[:cut], which[cut:] - lines.n_assets
-        for i in symbols[lines.amended[symbols] != 0]:  # late ticks changed a closed interval
-            ewma.rebuild(self._state[i], lines.returns[i], lines.oldest, lines.head, self._decay)
-        provisional = lines.returns[:, lines.head]
-        ewma.variance(self._state, provisional, symbols, self._decay, out[:cut])
-        out[:cut, 0] *= lines.exposure[symbols] ** 2
-        ewma.of_books(
-            books, lines.pnl, lines.missing, lines.rows, lines.oldest, self._decay, out[cut:]
-        )
-        return out
+        lines, out = self._lines, self._out
+        ewma.of_lines(lines.floats, lines.ints, self._state, which, self._decay, out)
+        return out[: len(which)]

@@ -16,12 +16,14 @@ from rtre.errors import DataError
 from rtre.kernels import layout, roll, ticks
 from rtre.market import Float64, Int64, TickBatch, Universe
 
+MOST_UNITS = 1e15
+
 
 class Tracker(Protocol):
     """A running statistic of the closed intervals, kept up to date at each roll."""
 
-    def roll(self, head: int, evicted: int) -> None:
-        """Take ring column `head`, which closes, in; take column `evicted` out."""
+    def roll(self, evicted: int) -> None:
+        """Take the open ring column, which closes, in; take column `evicted` out."""
 
 
 T = TypeVar("T", bound=Tracker)
@@ -45,11 +47,15 @@ class Lines:
         Relative move from tick to tick beyond which a price must be confirmed.
     confirm : int
         Ticks that must agree on a new level before it is taken.
+    closed : bool
+        `sample` leaves the open interval out unless asked otherwise.
 
     Attributes
     ----------
-    prices, returns, ascending, pnl, quantity, clocks, missing, dirty, counts
-        Views of the state; see `rtre.kernels.layout`. To be read only.
+    floats, ints
+        The arenas of `rtre.kernels.layout`, which hold all state.
+    prices, net, returns, ascending, pnl, clocks, flags, missing, complete, dirty, counts
+        Views of the state. To be read only.
     scratch : (window + 1,) float64
         Working space for kernels.
     """
@@ -64,27 +70,30 @@ class Lines:
         lead_ns: int = 5_000_000_000,
         jump: float = 0.1,
         confirm: int = 3,
+        closed: bool = False,
     ) -> None:
         if window < 2:
             raise DataError(f"a window needs at least 2 intervals, got {window}")
         if interval_ns < 1:
             raise DataError(f"the grid interval must be at least 1 ns, got {interval_ns}")
         for name, positions in books.items():
-            if not positions or not all(np.isfinite(q) for q in positions.values()):
-                raise DataError(f"book {name!r} needs positions, each finite: {dict(positions)}")
+            if not positions or not all(abs(q) <= MOST_UNITS for q in positions.values()):
+                raise DataError(
+                    f"book {name!r} needs positions of at most {MOST_UNITS:g} units; "
+                    f"got {dict(positions)}"
+                )
         self.universe = universe
         self.books = tuple(books)
         self.names = (*universe.symbols, *self.books)
         self.interval_ns = interval_ns
         self.window = window
-        self.net = np.zeros(len(universe))
-        holdings = []
-        for b, positions in enumerate(books.values()):
-            for symbol, units in positions.items():
-                asset = universe.asset(symbol)
-                self.net[asset] += units
-                if units != 0.0:
-                    holdings.append((asset, b, float(units)))
+        self.closed = closed
+        holdings = [
+            (universe.asset(symbol), b, float(units))
+            for b, positions in enumerate(books.values())
+            for symbol, units in positions.items()
+        ]
+        holdings = [holding for holding in holdings if holding[2] != 0.0]
         self.floats, self.ints = layout.new_state(
             n_assets=len(universe),
             window=window,
@@ -96,15 +105,24 @@ class Lines:
             n_books=len(books),
         )
         self.prices = layout.prices(self.floats, self.ints)
+        self.net = layout.net(self.floats, self.ints)
         self.returns = layout.returns(self.floats, self.ints)
         self.ascending = layout.ascending(self.floats, self.ints)
         self.pnl = layout.pnl(self.floats, self.ints)
-        self.quantity = layout.quantity(self.floats, self.ints)
         self.clocks = layout.clocks(self.ints)
+        self.flags = layout.flags(self.ints)
         self.missing = layout.missing(self.ints)
+        self.complete = layout.complete(self.ints)
         self.dirty = layout.dirty(self.ints)
         self.counts = layout.counts(self.ints)
         self.scratch = np.empty(window + 1)
+        self._held = [
+            (
+                np.array([asset for asset, book, _ in holdings if book == b], np.int64),
+                np.array([[units] for _, book, units in holdings if book == b]).reshape(-1, 1),
+            )
+            for b in range(len(books))
+        ]
         self._trackers: dict[tuple[object, ...], Tracker] = {}
 
     def __len__(self) -> int:
@@ -141,14 +159,14 @@ class Lines:
         return self.clocks[:, layout.C_OBSERVED]
 
     @property
-    def amended(self) -> Int64:
-        """(N,) not 0 where a tick changed a closed interval since the last roll."""
-        return self.clocks[:, layout.C_AMENDED]
-
-    @property
     def exposure(self) -> Float64:
         """(N,) signed currency value of each symbol's net position; NaN without a price."""
-        return self.net * self.last
+        return np.where(self.net == 0.0, 0.0, self.net * self.last)
+
+    @property
+    def open_interval(self) -> int:
+        """Number of the open grid interval; far in the past before the first tick."""
+        return int(self.ints[layout.H_OPEN])
 
     def apply(self, batch: TickBatch, start: int) -> int:
         """Apply ticks from index `start`; see `rtre.kernels.ticks.apply_ticks`."""
@@ -169,8 +187,7 @@ class Lines:
         if self.rows:
             evicted = (self.head + 1) % self.window
             for tracker in self._trackers.values():
-                tracker.roll(self.head, evicted)
-            self.amended[:] = 0
+                tracker.roll(evicted)
         roll.open_row(self.floats, self.ints, interval)
 
     def break_chain(self, asset: int) -> None:
@@ -185,15 +202,26 @@ class Lines:
         return self._trackers[key]  # type: ignore[return-value]
 
     def observations(self) -> Int64:
-        """(L,) observations of each line: a book counts its complete rows."""
-        complete = (self.missing == 0).sum(axis=1)
-        return np.concatenate([self.observed, complete])
+        """(L,) observations of each line, the open interval's included: a book's complete rows."""
+        return np.concatenate([self.observed, self.complete])
 
-    def sample(self, line: int) -> Float64:
-        """P&L of a line's present position in each observed interval, oldest first, in currency."""
-        order = (self.oldest + np.arange(self.rows)) % self.window
+    def sample(self, line: int, *, closed: bool | None = None) -> Float64:
+        """P&L of a line's present position in each observed interval, oldest first, in currency.
+
+        With `closed` (None: as set for all) the open interval is left out, and positions are valued
+        at the prices at which it began: the sample then stays the same until the interval closes.
+        """
+        closed = self.closed if closed is None else closed
+        rows = self.rows - 1 if closed and self.rows else self.rows
+        order = (self.oldest + np.arange(rows)) % self.window
         if line < self.n_assets:
+            price = self.prices[line, layout.CLOSE if closed else layout.LAST]
             row = self.returns[line, order]
-            return np.asarray(self.exposure[line] * row[~np.isnan(row)])
+            return np.asarray(self.net[line] * price * row[~np.isnan(row)])
         book = line - self.n_assets
-        return np.asarray(self.pnl[book, order][self.missing[book, order] == 0])
+        complete = self.missing[book, order] == 0
+        if not closed:
+            return np.asarray(self.pnl[book, order][complete])
+        assets, units = self._held[book]
+        exposure = units * self.prices[assets, layout.CLOSE, None]
+        return np.asarray(np.sum(exposure * self.returns[assets[:, None], order[complete]], axis=0))

@@ -18,12 +18,13 @@ class RollingMoments:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._sums = np.zeros((lines.n_assets, moments.SUMS))
+        self._out = np.empty((len(lines), moments.MOMENTS))
         for sums, row in zip(self._sums, lines.returns, strict=True):
             moments.rebuild(sums, row, lines.head)
 
-    def roll(self, head: int, evicted: int) -> None:
-        """Close ring column `head` and drop `evicted`."""
-        moments.roll(self._sums, self._lines.returns, self._lines.amended, head, evicted)
+    def roll(self, evicted: int) -> None:
+        """Close the open ring column and drop `evicted`."""
+        moments.roll(self._lines.floats, self._lines.ints, self._sums, evicted)
 
     def of(self, which: Int64, ddof: int) -> Float64:
         """Mean, standard deviation (divisor ``n - ddof``), both in currency, and count.
@@ -31,23 +32,13 @@ class RollingMoments:
         Parameters
         ----------
         which : (m,) int64
-            Lines, ascending.
+            Lines.
 
         Returns
         -------
         (m, 3) float64
+            Valid until the next call.
         """
-        lines = self._lines
-        out = np.empty((len(which), 3))
-        cut = int(np.searchsorted(which, lines.n_assets))
-        symbols, books = which[:cut], which[cut:] - lines.n_assets
-        for i in symbols[lines.amended[symbols] != 0]:  # late ticks changed a closed interval
-            moments.rebuild(self._sums[i], lines.returns[i], lines.head)
-        moments.mean_and_std(
-            self._sums, lines.returns[:, lines.head], symbols, ddof, out[:cut]
-        )
-        exposure = lines.exposure[symbols]
-        out[:cut, 0] *= exposure
-        out[:cut, 1] *= np.abs(exposure)
-        moments.of_books(books, lines.pnl, lines.missing, ddof, out[cut:])
-        return out
+        lines, out = self._lines, self._out
+        moments.of_lines(lines.floats, lines.ints, self._sums, which, ddof, out)
+        return out[: len(which)]

@@ -102,10 +102,10 @@ def test_a_confidence_inside_the_threshold_is_refused() -> None:
 
 def test_too_few_exceedances_are_refused_with_their_number() -> None:
     pnl = np.random.default_rng(35).normal(size=400)
-    tail = Evt().estimate(pnl, [0.99])[0]
+    tail = Evt(share=0.1).estimate(pnl, [0.99])[0]
     assert "40 losses beyond the threshold" in tail.problem
     assert "at least 50" in tail.problem
-    assert not Evt(min_exceedances=40).estimate(pnl, [0.99])[0].problem
+    assert not Evt(share=0.1, min_exceedances=40).estimate(pnl, [0.99])[0].problem
 
 
 def test_the_share_is_counted_exactly() -> None:

@@ -1,0 +1,96 @@
+"""The policy of compilation: where the cache lies, when it is not used, and what a kernel is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtre.kernels import jit, layout, sorted_window, ticks
+
+JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"
+
+_SHOW = """
+import numpy as np
+from rtre.kernels import jit, sorted_window
+values = np.array([1.0, 3.0, 0.0])
+sorted_window.insert(values, 2, 2.0)
+print(jit.CACHE_DIR)
+print(jit.CACHE_PROBLEM)
+print(values.tolist())
+"""
+
+
+def run(folder: Path, **environment: str) -> list[str]:
+    """Use a kernel in a fresh process whose cache is in `folder`."""
+    root = Path(jit.__file__).parents[2]
+    env = os.environ | {"RTRE_CACHE_DIR": str(folder), "PYTHONPATH": str(root)} | environment
+    done = subprocess.run(
+        [sys.executable, "-c", _SHOW], env=env, capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(not JIT, reason="numba is switched off")
+def test_compiled_code_is_kept_in_a_private_folder() -> None:
+    assert jit.is_compiled(ticks.apply_ticks)
+    assert jit.is_compiled(layout.prices)
+    assert not jit.is_compiled(layout.new_state)
+
+
+@pytest.mark.skipif(not JIT, reason="numba is switched off")
+def test_the_second_process_finds_what_the_first_compiled(tmp_path: Path) -> None:
+    cache, problem, values = run(tmp_path)
+    assert problem == ""
+    assert values == "[1.0, 2.0, 3.0]"
+    folder = Path(cache)
+    assert folder.is_relative_to(tmp_path)
+    assert folder.stat().st_mode & 0o077 == 0, "nobody else may read or write it"
+    files = {f: f.stat().st_mtime_ns for f in folder.rglob("*.nb?")}
+    assert files
+    assert run(tmp_path) == [cache, problem, values]
+    assert {f: f.stat().st_mtime_ns for f in folder.rglob("*.nb?")} == files
+
+
+def test_a_folder_that_others_can_write_is_not_used(tmp_path: Path) -> None:
+    first = Path(run(tmp_path)[0])
+    first.chmod(0o777)
+    cache, problem, values = run(tmp_path)
+    assert cache == "None"
+    assert "other users" in problem
+    assert values == "[1.0, 2.0, 3.0]"
+
+
+def test_without_a_place_for_the_cache_kernels_are_compiled_in_memory(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    cache, problem, values = run(blocked)
+    assert cache == "None"
+    assert "cannot create" in problem
+    assert values == "[1.0, 2.0, 3.0]"
+
+
+def test_one_function_of_the_window_is_one_type_whatever_the_sizes() -> None:
+    # a column of one row counts as contiguous: cut outside of a kernel it would compile another
+    before = None
+    for n_assets in (1, 2, 3):
+        floats, ints = layout.new_state(
+            n_assets=n_assets, window=2, interval_ns=1, lead_ns=0, jump=0.1, confirm=1,
+            holdings=[(0, 0, 1.0)], n_books=1,
+        )  # fmt: skip
+        empty = np.empty(0)
+        none = np.empty(0, np.int64)
+        assert ticks.apply_ticks(floats, ints, empty.astype(np.int32), empty, none, none, 0) == 0
+        if JIT:
+            signatures = list(ticks.apply_ticks.signatures)
+            assert before in (None, signatures)
+            before = signatures
+
+
+def test_a_kernel_is_the_plain_function_to_whoever_reads_it() -> None:
+    plain = getattr(sorted_window.lower_bound, "py_func", sorted_window.lower_bound)
+    assert plain(np.array([1.0, 2.0]), 2, 1.5) == 1

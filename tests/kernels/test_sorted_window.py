@@ -1,0 +1,84 @@
+"""The sorted window against a plain list kept with `bisect`, value by value."""
+
+from __future__ import annotations
+
+import bisect
+import math
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from rtre.kernels.sorted_window import insert, lower_bound, remove, replace
+
+# ties, both zeros, the smallest numbers there are, and the largest
+awkward = st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1e-308, 1.0, -1.0, 1e308, -1e308])
+values = st.one_of(awkward, st.floats(-1e308, 1e308), st.integers(-3, 3).map(float))
+
+
+class SortedWindow(RuleBasedStateMachine):
+    """A window of a few places; the oldest value leaves when it is full."""
+
+    @initialize(capacity=st.integers(2, 9))
+    def start(self, capacity: int) -> None:
+        self.array = np.full(capacity, math.nan)
+        self.arrived: list[float] = []
+        self.twin: list[float] = []
+
+    @rule(value=values)
+    def slide(self, value: float) -> None:
+        n = len(self.arrived)
+        if n == len(self.array):
+            old = self.arrived.pop(0)
+            replace(self.array, n, old, value)
+            self.twin.remove(old)
+        else:
+            insert(self.array, n, value)
+        self.arrived.append(value)
+        bisect.insort(self.twin, value)
+
+    @precondition(lambda self: self.arrived)
+    @rule(data=st.data())
+    def drop(self, data: st.DataObject) -> None:
+        place = data.draw(st.integers(0, len(self.arrived) - 1))
+        value = self.arrived.pop(place)
+        remove(self.array, len(self.arrived) + 1, value)
+        self.twin.remove(value)
+
+    @precondition(lambda self: self.arrived)
+    @rule(value=values, data=st.data())
+    def mark_again(self, value: float, data: st.DataObject) -> None:
+        place = data.draw(st.integers(0, len(self.arrived) - 1))
+        old, self.arrived[place] = self.arrived[place], value
+        replace(self.array, len(self.arrived), old, value)
+        self.twin.remove(old)
+        bisect.insort(self.twin, value)
+
+    @invariant()
+    def holds_the_same_values(self) -> None:
+        n = len(getattr(self, "arrived", []))
+        if n:
+            assert self.array[:n].tolist() == self.twin
+
+
+TestSortedWindow = SortedWindow.TestCase
+TestSortedWindow.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+
+
+@given(st.lists(values, max_size=30), values)
+@settings(deadline=None)
+def test_the_lower_bound_is_that_of_bisect(found: list[float], x: float) -> None:
+    found.sort()
+    assert lower_bound(np.array([*found, math.nan]), len(found), x) == bisect.bisect_left(found, x)
+
+
+def test_monotone_and_constant_series_slide_through() -> None:
+    for series in (range(50), range(50, 0, -1), [7] * 50):
+        window = np.empty(8)
+        for k, value in enumerate(series):
+            if k < 8:
+                insert(window, k, float(value))
+            else:
+                replace(window, 8, float(series[k - 8]), float(value))
+        assert window.tolist() == sorted(float(v) for v in list(series)[-8:])

@@ -64,7 +64,7 @@ class _Commands(click.Group):
 @click.version_option(__version__, message="rtre %(version)s")
 @click.pass_context
 def main(context: click.Context, /, file: str | None, print_config: bool, **typed: Any) -> None:
-    r"""Real-time market risk: VaR and Expected Shortfall on every tick.
+    """Real-time market risk: VaR and Expected Shortfall on every tick.
 
     Without a command it runs live. With no key and no network it starts a simulated venue on this
     machine and connects to that; with FINNHUB_TOKEN in the environment it connects to Finnhub.
@@ -138,7 +138,7 @@ def _replay(
     help="Subscriptions per connection.",
 )  # fmt: skip
 def simulate(**arguments: Any) -> None:
-    r"""Run the simulated venue alone: a WebSocket server that speaks Finnhub's protocol.
+    """Run the simulated venue alone: a WebSocket server that speaks Finnhub's protocol.
 
     \b
     rtre simulate --port 8765

@@ -3,7 +3,7 @@
 ``pytest benchmarks/test_backtest.py -s`` prints the tables. 20 stocks over 8,313 days, window 500,
 three models at 99 % and 97.5 %: the forecasts alone, without the tests on them. The numbers of both
 are compared first: they agree to 1e-9 of their size (EWMA by recursion against a weighted sum, and
-sums in another order; the rest to 1e-12).
+sums in another order; the rest to 1e-11).
 
 The pandas code slides a window over the frame of returns, as one would write it, with whole-column
 operations and no Python loop over observations. It is run on every `SAMPLE`-th row and its time

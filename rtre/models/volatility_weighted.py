@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -12,11 +12,14 @@ import numpy as np
 from rtre.checks import between, one_of
 from rtre.errors import DataError
 from rtre.kernels.garch import variance_path
-from rtre.market import Float64
+from rtre.kernels.rescaled import rescaled_tails
+from rtre.market import Float64, Int64
 from rtre.models.base import Model, Tail
 from rtre.models.historical import Historical
+from rtre.models.order import rank_table
 from rtre.models.rules import RULES, SHORTFALLS, Rule, Shortfall
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem
+from rtre.windows.lines import Lines
 
 
 def ewma_variances(values: Float64, decay: float, first: float | None = None) -> Float64:
@@ -122,6 +125,26 @@ class VolatilityWeighted(Model):
         if not math.isfinite(float(np.max(np.abs(scaled)))):
             return invalid("the rescaled losses overflow", confidences)
         return Historical(rule=self.rule, shortfall=self.shortfall).estimate(scaled, confidences)
+
+    def evaluate(
+        self,
+        lines: Lines,
+        which: Int64,
+        confidences: tuple[float, ...],
+        out: Float64,
+        fitted: Mapping[int, Any] | None = None,
+    ) -> dict[int, str]:
+        """Rescale and select in one kernel call; what it cannot answer goes to `estimate`."""
+        if self.rule != RULES[0] or self.shortfall != SHORTFALLS[0] or lines.closed:
+            return super().evaluate(lines, which, confidences, out, fitted)
+        ranks, m = rank_table(confidences, lines.window)
+        good = np.empty(len(which), np.int64)
+        rescaled_tails(
+            lines.floats, lines.ints, which, float(self.decay), self.target == "last",
+            ranks, m, lines.scratch, out, good,
+        )  # fmt: skip
+        others = which[good == 0]
+        return super().evaluate(lines, others, confidences, out, fitted) if len(others) else {}
 
 
 MODEL = VolatilityWeighted

@@ -20,11 +20,12 @@ import trio
 from rtre import names
 from rtre.config import Config
 from rtre.engine import RiskEngine, make_model
-from rtre.errors import ConfigError, DataError, RtreError, UnknownNameError
+from rtre.errors import ConfigError, ConnectFailedError, DataError, RtreError, UnknownNameError
 from rtre.feeds.base import Feed
 from rtre.feeds.recording import Recorder, Recording
 from rtre.feeds.replay import ReplayFeed, sniff
 from rtre.feeds.simulated import serve_venue
+from rtre.feeds.transport import check_url
 from rtre.feeds.websocket import WebSocketFeed
 from rtre.market import Universe
 from rtre.pipeline.pipeline import Pipeline
@@ -39,7 +40,7 @@ _CLOSE_S = 5.0  #: for the last report to reach the subscribers when a pipeline 
 def check(config: Config, *, live: bool = True) -> list[tuple[str, str]]:
     """Return (key, problem) for names that no file provides and parameters no model takes.
 
-    With `live`, also for a token that is missing.
+    With `live`, also for a token that is missing and a URL that can never be opened.
     """
     found = []
     try:
@@ -58,6 +59,11 @@ def check(config: Config, *, live: bool = True) -> list[tuple[str, str]]:
                 ("feed.name", f"{venue.name} needs a token: set {venue.token_env} in the "
                  f"environment, or leave the feed out to run on simulated data")
             )  # fmt: skip
+    if live and config.feed.url is not None:
+        try:
+            check_url(config.feed.url)
+        except ConnectFailedError as error:
+            found.append(("feed.url", str(error)))
     return found
 
 

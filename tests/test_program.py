@@ -101,6 +101,8 @@ def test_a_closed_pipe_ends_it_quietly() -> None:
         (["--feed", "finnhub"], ["--feed: finnhub needs a token: set FINNHUB_TOKEN"]),
         (["-p", "AAPL"], ["--position: must be a number; got 'AAPL'"]),
         (["--model", "ewma", "--parameter", "decay=2"], ["--parameter: ", "decay"]),
+        (["--url", "http://x"], ["--url: a venue's URL must be wss://"]),
+        (["--url", "ws://192.0.2.1/?token=k3y"], ["--url: ws://192.0.2.1: ws:// is not encrypted"]),
         (["--config", "/no/such.toml"], ["/no/such.toml: cannot be read"]),
         (["replay", "/no/such.rec"], ["/no/such.rec: cannot be read"]),
         (["replay", __file__], ["line 1: is not a recorded line"]),
@@ -117,6 +119,7 @@ def test_wrong_input_is_named_with_what_would_be_right(
     for text in wanted:
         assert text in err
     assert "Traceback" not in err
+    assert "k3y" not in err
 
 
 def test_several_problems_are_told_in_one_run() -> None:

@@ -24,7 +24,7 @@ from rtre.errors import ConnectFailedError, HandshakeFailedError, LinkClosedErro
 from rtre.feeds.wire import LinkLimits, LinkStatistics, WireStream
 from rtre.venues.frames import Frames
 
-__all__ = ["Link", "LinkLimits", "LinkStatistics", "open_link"]
+__all__ = ["Link", "LinkLimits", "LinkStatistics", "check_url", "open_link"]
 
 _SECRET = re.compile(r"\?\S*")
 _TARGET = re.compile(r"/[!-~]*")
@@ -153,6 +153,11 @@ async def open_link(
         raise wire.refusal
     if crash is not None:
         raise _map_crash(crash, target, opened=opened)
+
+
+def check_url(url: str) -> None:
+    """Raise ConnectFailedError where `open_link` could never open `url`; connects to nothing."""
+    _parse(url)
 
 
 @attrs.frozen

@@ -159,7 +159,10 @@ def test_a_real_process_writes_json_and_nothing_else_to_a_pipe(tmp_path: Path) -
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_real_process_can_be_interrupted(tmp_path: Path) -> None:
-    # a slow model over many rows, so that it is still at work when the signal comes
+    # once to compile what it needs, so that the signal finds it at its work and not in the compiler
+    _, err = start(tmp_path, "-w", "100", "-m", "garch", rows=120).communicate(timeout=120)
+    assert "Traceback" not in err
+    # then a slow model over many rows, so that it is still at work when the signal comes
     process = start(tmp_path, "-w", "400", "-m", "garch", "--refit", "1", rows=3000)
     time.sleep(4.0)
     assert process.poll() is None

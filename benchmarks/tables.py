@@ -20,9 +20,16 @@ def table(title: str, head: tuple[str, ...], lines: list[tuple[object, ...]]) ->
     return "\n".join(["", title, rule, text[0], rule, *text[1:], rule])
 
 
-def record(what: str, ours: str, baseline: str, theirs: str, ratio: float) -> None:
-    """Add a row to the file that `RTRE_BENCH_OUT` names, for `docs/make_benchmark_table.py`."""
+def record(**row: object) -> None:
+    """Add a row to the file that `RTRE_BENCH_OUT` names, for `docs/make_benchmark_table.py`.
+
+    A headline has ``what``, ``ours``, ``baseline``, ``theirs`` and ``ratio``; a gate has ``gate``.
+    """
     if target := os.environ.get("RTRE_BENCH_OUT"):
-        row = {"what": what, "ours": ours, "baseline": baseline, "theirs": theirs, "ratio": ratio}
         with Path(target).open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def headline(what: str, ours: str, baseline: str, theirs: str, ratio: float) -> None:
+    """Record a row of the README's table."""
+    record(what=what, ours=ours, baseline=baseline, theirs=theirs, ratio=ratio)

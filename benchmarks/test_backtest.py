@@ -26,7 +26,7 @@ from rtre import names
 from rtre.backtest.prices import PricePanel, read_prices
 from rtre.backtest.rolling import LineForecasts, roll_panel
 
-from tables import record, table
+from tables import headline, table
 
 REAL = Path(__file__).resolve().parents[2] / "shared/data/prices/sp500_20stocks_1990_2022.csv.gz"
 ROWS, STOCKS, WINDOW = 8313, 20, 500
@@ -140,7 +140,7 @@ def test_rolling_backtest_against_pandas() -> None:
             spent = seconds(lambda: with_pandas(prices, rows, per_symbol=per_symbol))  # noqa: B023
             theirs = min(theirs, spent * n / len(rows))
         lines.append((what, mine, theirs, theirs / mine, f"{count:,}"))
-        record(
+        headline(
             f"rolling backtest of {what}, {n:,} days, 3 models",
             f"{mine:.2f} s", "pandas", f"{theirs:.2f} s", theirs / mine,
         )  # fmt: skip

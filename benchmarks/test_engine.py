@@ -19,7 +19,7 @@ import pytest
 
 from rtre import RiskConfig, RiskEngine, TickBatch, Universe
 
-from tables import record, table
+from tables import headline, table
 
 SECOND = 10**9
 START = 1_700_000_000 * SECOND
@@ -118,7 +118,7 @@ def test_kernel_update_per_tick() -> None:
     head = ("window 500: update per tick", "us/tick", "x numpy")
     print(table(setting(), head, lines))
     ours = best["1 symbol and its book, batches of 4096"]
-    record("kernel update, 1 symbol + book, W=500", f"{ours:.2f} us/tick",
+    headline("kernel update, 1 symbol + book, W=500", f"{ours:.2f} us/tick",
            "numpy partition of one window", f"{base:.1f} us", base / ours)  # fmt: skip
     assert one.counts().applied > 4096
     assert base > ours
@@ -144,7 +144,7 @@ def test_engine_update_and_report_per_tick(model: str) -> None:
     print(table(setting(), head, list(best.items())))
     ours, theirs = best["rtre, 10 symbols"], best["numpy, 10 symbols, book only"]
     if model == "historical":
-        record(
+        headline(
             "one tick applied and reported, 10 symbols + book",
             f"{ours:.1f} us",
             "numpy R@v + partition, book only, no report",

@@ -27,7 +27,7 @@ from rtre.feeds.websocket import WebSocketFeed
 from rtre.pipeline.pipeline import Pipeline
 from rtre.venues.finnhub import Finnhub
 
-from tables import record, table
+from tables import headline, table
 from test_engine import START, WINDOW, filled
 from test_wire import sender
 
@@ -128,7 +128,7 @@ def test_throughput_of_the_whole_pipeline_when_saturated() -> None:
     )
     print(f"conflated in the last run: {conflated}")
     rate = best["rtre: socket to report"]
-    record("wire to report, whole pipeline, 10 symbols + book", f"{1e6 / rate:.2f} us/tick",
+    headline("wire to report, whole pipeline, 10 symbols + book", f"{1e6 / rate:.2f} us/tick",
            "stock trio-websocket, one item a send, one symbol", f"{1e6 / base:.1f} us/tick",
            rate / base)  # fmt: skip
     assert rate > base
@@ -169,6 +169,6 @@ def test_latency_from_receipt_to_report(rate: int) -> None:
         latency = trio.run(functools.partial(main, url))
     title = f"receipt of a batch's oldest tick to its report, {rate:,} ticks/s"
     print(table(title, ("percentile", "us"), list(latency.items())))
-    record(f"latency, receipt to report, {rate:,} ticks/s", f"p50 {latency['p50']:.0f} us",
+    headline(f"latency, receipt to report, {rate:,} ticks/s", f"p50 {latency['p50']:.0f} us",
            "", f"p99 {latency['p99']:.0f} us", float("nan"))  # fmt: skip
     assert 0 < latency["p50"] <= latency["p99"]

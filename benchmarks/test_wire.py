@@ -33,7 +33,7 @@ from rtre.market import TickBuffer, Universe
 from rtre.venues.finnhub import Finnhub
 from rtre.venues.frames import Frames
 
-from tables import record, table
+from tables import headline, table
 
 UNIVERSE = Universe(("AAPL", "MSFT", "TSLA", "BINANCE:BTCUSDT"))
 ROUNDS = 5
@@ -253,7 +253,7 @@ def test_frames_to_columns_over_a_saturated_loopback_connection() -> None:
     head = ("receiver", "frames/s", "us/frame", "x stock", "x floor")
     print(table(f"{PAYLOAD_BYTES}-byte frames, socket to columns", head, lines))
     ours = best["rtre: scanner"]
-    record(
+    headline(
         "socket to tick columns, 98-byte frames",
         f"{1e6 / ours:.2f} us/frame",
         "trio-websocket get_message + msgspec",
@@ -285,6 +285,6 @@ def test_decoders_alone() -> None:
     lines = [(name, f"{ns:,.0f}", slowest / ns) for name, ns in best.items()]
     print(table("decode one frame", ("decoder", "ns/frame", "x cattrs"), lines))
     ours = best["scanner, to columns"]
-    record("decode one frame", f"{ours:,.0f} ns", "json.loads alone",
+    headline("decode one frame", f"{ours:,.0f} ns", "json.loads alone",
            f"{best['json.loads alone']:,.0f} ns", best["json.loads alone"] / ours)  # fmt: skip
     assert min(best, key=best.__getitem__) == "scanner, to columns"

@@ -1,0 +1,34 @@
+"""Prints the table of all gates at the end of a run."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from gates import GATES
+from tables import table
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not GATES:
+        return
+    lines: list[tuple[object, ...]] = []
+    for g in sorted(GATES, key=lambda g: (g.number, g.what, g.tail or 0, g.window or 0)):
+        number = f"{g.number} {g.what}"
+        ours, theirs = (_figure(x, g.unit) for x in (g.ours_ns, g.theirs_ns))
+        ratio = "" if g.ratio is None else f"{g.ratio:.3g}"
+        limit = "" if g.limit is None else f"<= {g.limit:g}"
+        lines.append(
+            (number, g.peer, str(g.window or ""), str(g.tail or ""), ours, theirs, ratio, limit,
+             g.verdict)
+        )  # fmt: skip
+    head = ("gate", "peer", "W", "p", "ours", "theirs", "ratio", "goal", "verdict")
+    setting = f"NPY_DISABLE_CPU_FEATURES={os.environ.get('NPY_DISABLE_CPU_FEATURES', '')!r}"
+    terminalreporter.write_line(table(f"gates; {setting}", head, lines))
+
+
+def _figure(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2g}" if unit == "relative" else f"{value:,.1f} {unit}"

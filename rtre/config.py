@@ -81,6 +81,9 @@ class RiskConfig:
     trading_day: Duration = attrs.field(
         default=Duration.parse("6h30m"), validator=_span("1m", "1d")
     )
+    evaluation: Literal["auto", "every-tick", "per-batch"] = attrs.field(
+        default="auto", validator=one_of("auto", "every-tick", "per-batch")
+    )
     refit_every: int = attrs.field(default=100, validator=whole(1, 1_000_000))
     stale_after: Duration = attrs.field(
         default=Duration(15 * _SECOND), validator=_span("1ms", "7d")

@@ -27,7 +27,9 @@ from rtre.kernels.tail import RESULTS
 from rtre.market import LinkChange, Quality, TickBatch, Universe
 from rtre.models.base import Model
 from rtre.report import RiskReport, TickCounts
-from rtre.windows.lines import Lines
+from rtre.windows.lines import Evaluation, Lines
+
+EVERY_TICK_BOOKS = 16  #: up to so many books every tick is evaluated unless told otherwise
 
 
 def make_model(config: RiskConfig) -> Model:
@@ -93,6 +95,7 @@ class RiskEngine:
             raise DataError(f"books named like a symbol: {', '.join(sorted(clash))}")
         if refit_every < 1:
             raise DataError(f"refit_every must be at least 1 interval, got {refit_every}")
+        self.min_obs = max(config.min_obs, self.model.min_obs)
         self.lines = Lines(
             universe,
             books,
@@ -102,9 +105,11 @@ class RiskEngine:
             jump=config.jump,
             confirm=config.confirm,
             closed=self.model.cadence == "interval",
+            confidences=config.confidence if self.model.plain_ranks else (),
+            min_obs=self.min_obs,
+            evaluation=self._evaluation(len(books)),
         )
         self.model.prepare(self.lines)
-        self.min_obs = max(config.min_obs, self.model.min_obs)
         n_lines, n_levels = len(self.lines), len(config.confidence)
         self._values = np.full((n_lines, n_levels, RESULTS), np.nan)
         self._exposures = np.full(n_lines, np.nan)
@@ -119,6 +124,14 @@ class RiskEngine:
         self._fits = Fits(n_lines, refit_every) if self.model.fits else None
         self._rolls = 0
         self._sequence = 0
+
+    def _evaluation(self, n_books: int) -> Evaluation:
+        """How tails are kept: only plain order statistics can be, tick by tick or by candidates."""
+        if not self.model.plain_ranks:
+            return "on-demand"
+        if self.config.evaluation != "auto":
+            return self.config.evaluation
+        return "every-tick" if n_books <= EVERY_TICK_BOOKS else "per-batch"
 
     def update(self, batch: TickBatch) -> None:
         """Apply ticks in order. What cannot be used is counted, and never becomes a number."""

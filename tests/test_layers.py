@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "rtre"
 # Height of each part; a file may import from parts that are lower, or from its own.
 HEIGHT = {
     "errors": 0, "units": 1, "checks": 1, "names": 1,
-    "market": 2, "report": 3, "config": 4,
+    "market": 2, "report": 3, "order": 3, "config": 4,
     "kernels": 5, "windows": 6, "models": 7, "fits": 8, "venues": 8, "portfolio": 8,
     "engine": 9, "backtest": 10,
     "feeds": 11, "pipeline": 11, "sinks": 11,

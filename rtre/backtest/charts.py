@@ -11,7 +11,7 @@ from rtre.backtest.judge import Verdict
 from rtre.backtest.rolling import LineForecasts
 from rtre.backtest.svg import Plot, date_ticks, steps
 from rtre.market import Float64
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 WIDTH = 1080
 #: Model number m is drawn in colour ``c{m % COLOURS}`` of the style sheet.

@@ -13,7 +13,7 @@ from scipy import special, stats
 
 from rtre.backtest.result import BacktestResult, check_count, direction_of
 from rtre.errors import DataError
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 
 def binomial(

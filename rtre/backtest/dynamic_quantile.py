@@ -9,7 +9,7 @@ from scipy import stats
 from rtre.backtest.result import BacktestResult, as_series, direction_of
 from rtre.errors import DataError
 from rtre.market import Float64
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 
 def dynamic_quantile(

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rtre.backtest.result import as_series
 from rtre.errors import DataError
 from rtre.market import Float64
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 #: No bet stakes more than this, so that one period without an exceedance never ends the game.
 MAX_BET = 0.5

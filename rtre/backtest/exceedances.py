@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rtre.backtest.result import Bool, as_series
 from rtre.errors import DataError
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 
 def exceedances(losses: npt.ArrayLike, var: npt.ArrayLike) -> Bool:

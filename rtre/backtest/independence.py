@@ -10,7 +10,7 @@ from rtre.backtest.coverage import pof_ratio, waiting_ratio
 from rtre.backtest.exceedances import Counts, Transitions
 from rtre.backtest.result import BacktestResult, Direction, check_count, direction_of
 from rtre.errors import DataError
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 
 def markov_ratio(transitions: Transitions) -> float:

@@ -17,7 +17,7 @@ from rtre.backtest.scores import Comparison, diebold_mariano, fz0, pinball
 from rtre.backtest.traffic_light import TrafficLight, traffic_light
 from rtre.errors import DataError
 from rtre.market import Float64
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 #: Rows of the traffic light that a regulator looks at: the last year.
 YEAR = 250

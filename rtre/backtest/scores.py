@@ -17,7 +17,7 @@ from rtre.backtest.result import as_series
 from rtre.errors import DataError
 from rtre.market import Float64
 from rtre.models.gaussian import Z95
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 
 def pinball(losses: npt.ArrayLike, var: npt.ArrayLike, confidence: float) -> Float64:

@@ -13,8 +13,8 @@ from rtre.backtest.result import BacktestResult, as_series, check_count, directi
 from rtre.errors import DataError
 from rtre.market import Float64
 from rtre.models.gaussian import normal_factors
-from rtre.models.order import tail_probability
 from rtre.models.student_t import t_factors
+from rtre.order import tail_probability
 
 
 def _series(

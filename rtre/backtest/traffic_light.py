@@ -14,7 +14,7 @@ from scipy import special, stats
 
 from rtre.backtest.result import check_count
 from rtre.errors import DataError
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 #: Plus factors for 5 to 9 exceedances in 250 periods at 99 %, and for 10 or more, by base.
 PLUS_FACTORS = {

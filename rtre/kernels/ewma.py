@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from rtre.kernels import layout
+from rtre.kernels.books import refresh
 from rtre.kernels.jit import kernel
 from rtre.kernels.layout import C_AMENDED, H_ASSETS, H_HEAD, H_ROWS, H_WINDOW, LAST
 from rtre.kernels.moments import DOMINATED
@@ -125,6 +126,7 @@ def of_lines(
         i = which[j]
         if i >= assets:
             b = i - assets
+            refresh(F, I, b)
             of_book(pnl[b], missing[b], I[H_ROWS], oldest, decay, out[j])
             continue
         if clocks[i, C_AMENDED] != 0:  # late ticks changed a closed interval

@@ -14,44 +14,69 @@ prices   (N, 4)       F        LAST price; BASE, the price that the newest retur
                                at which the open interval began
 net      (N,)         F        units held over all books
 returns  (N, W)       F        simple returns on the grid, one ring column a row; NaN = masked
-ascending (N, W)      F        per asset, its observed returns in ascending order
-pnl      (B, W)       F        per book, the P&L of today's positions in each grid interval
-quantity (H,)         F        holdings in compressed rows: units of an asset in a book
+ascending (N, W)      F        per asset, its observed closed returns in ascending order
+extremes (N, 2)       F        lowest and highest closed return of each asset, zero included
+pnl      (B, W)       F        per book, the P&L of its positions in each grid interval, valued at
+                               the last prices where the book is TOUCHED, else when refreshed
+anchored (B, W)       F        the same at the `anchor` prices; unused where TOUCHED
+holdings (H, 3)       F        units of an asset in a book; price of the book's anchor; price at
+                               which its candidates were chosen
+values   (B, K)       F        P&L of each book's candidates (`rtre.kernels.candidates`)
+anchors  (B, K)       F        the same at the anchor prices
+packed   (H, K)       F        returns of the holding's asset in its book's candidate rows
+limits   (B, 5)       F        see the ``L_`` names below
+expected (C, W + 1)   F        expected losses in the tail, by number of observations
+tails    (N + B, C, 5)  F      var, es and their errors, where they are kept tick by tick
+peaks    (N + B, C, 2)  F      highest var and es since the last report
+scratch  (2, W + 1)   F        working space
 clocks   (N, 7)       I        see the ``C_`` names below
 flags    (N,)         I        bits of `rtre.market.Quality` that events set (GAP, DISCONNECTED)
 rows     (W,)         I        number of the grid interval that each ring column stands for
 first    (N + 1,)     I        holdings of asset i: ``first[i]`` to ``first[i + 1]``
 book     (H,)         I        book of each holding
+held     (H, 2)       I        holdings grouped by book, by asset in each: holding and its asset
+bounds   (B + 1,)     I        holdings of book b in `held`: ``bounds[b]`` to ``bounds[b + 1]``
 missing  (B, W)       I        held assets without a return in that interval; 0 = row is complete
 complete (B,)         I        complete rows of each book
+columns  (B, K)       I        ring column of each candidate
+order    (B, K)       I        candidates from the worst P&L up
+watch    (B, 8)       I        see the ``W_`` names below
+ranks    (C, W + 1, 3)  I      k, high, low by number of observations (`rtre.order`)
+need     (W + 1,)     I        order statistics wanted, by number of observations
 dirty    (N + B,)     I        what changed on a line since it was last evaluated: CHANGED, CLOSED
 counts   (6,)         I        ticks by verdict
 ====================  =======  ==================================================================
+
+N assets, B books, H holdings, W rows, C confidences, K places for candidates (0: none are kept).
 """
 
 from __future__ import annotations
-
-import numpy as np
 
 from rtre.kernels.jit import inlined
 from rtre.market import Float64, Int64
 
 # header of I: sizes and settings
-H_ASSETS, H_WINDOW, H_BOOKS, H_HOLDINGS = 0, 1, 2, 3
-H_INTERVAL_NS, H_LEAD_NS, H_CONFIRM = 4, 5, 6
+H_ASSETS, H_WINDOW, H_BOOKS, H_HOLDINGS, H_LEVELS, H_PLACES = 0, 1, 2, 3, 4, 5
+H_INTERVAL_NS, H_LEAD_NS, H_CONFIRM, H_MIN_OBS, H_EVERY_TICK = 6, 7, 8, 9, 10
 # header of I: the grid
-H_HEAD, H_ROWS, H_OPEN = 7, 8, 9
+H_HEAD, H_ROWS, H_OPEN = 11, 12, 13
 # header of I: offsets of the blocks
-H_F_PRICES, H_F_NET, H_F_RETURNS, H_F_ASCENDING, H_F_PNL, H_F_QUANTITY = 10, 11, 12, 13, 14, 15
-H_I_CLOCKS, H_I_FLAGS, H_I_ROWS, H_I_FIRST, H_I_BOOK = 16, 17, 18, 19, 20
-H_I_MISSING, H_I_COMPLETE, H_I_DIRTY, H_I_COUNTS = 21, 22, 23, 24
-HEADER = 25
+H_F_PRICES, H_F_NET, H_F_RETURNS, H_F_ASCENDING, H_F_EXTREMES = 14, 15, 16, 17, 18
+H_F_PNL, H_F_ANCHORED, H_F_HOLDINGS, H_F_VALUES, H_F_ANCHORS = 19, 20, 21, 22, 23
+H_F_PACKED, H_F_LIMITS, H_F_EXPECTED, H_F_TAILS, H_F_PEAKS, H_F_SCRATCH = 24, 25, 26, 27, 28, 29
+H_I_CLOCKS, H_I_FLAGS, H_I_ROWS, H_I_FIRST, H_I_BOOK, H_I_HELD = 30, 31, 32, 33, 34, 35
+H_I_BOUNDS, H_I_MISSING, H_I_COMPLETE, H_I_COLUMNS, H_I_ORDER = 36, 37, 38, 39, 40
+H_I_WATCH, H_I_RANKS, H_I_NEED, H_I_DIRTY, H_I_COUNTS = 41, 42, 43, 44, 45
+HEADER = 46
 # header of F
 HF_JUMP = 0
 HEADER_F = 1
 
 LAST, BASE, SUSPECT, CLOSE = 0, 1, 2, 3
 PRICES = 4
+
+UNITS, ANCHOR, CHOSEN = 0, 1, 2  #: columns of `holdings`
+HOLDING = 3
 
 LOWEST_PRICE, HIGHEST_PRICE = 1e-30, 1e30
 """What lies outside is no price: within, no return, P&L or square of one can overflow."""
@@ -62,84 +87,39 @@ C_EVENT, C_INIT = 0, 1  #: newest event and receipt time, ns
 C_INTERVAL = 2  #: grid interval of the newest tick; far in the past where the chain is broken
 C_BASE_INTERVAL = 3  #: grid interval of the BASE price
 C_CONFIRMED = 4  #: ticks that agree with the SUSPECT price
-C_OBSERVED = 5  #: observations in the window, that is valid entries of ``ascending``
+C_OBSERVED = 5  #: observations in the window, that of the open interval included
 C_AMENDED = 6  #: 1 where a closed interval was amended since the last roll
 CLOCKS = 7
 
 APPLIED, BAD_PRICE, BAD_TIME, LATE, UNKNOWN_ASSET, QUARANTINED = 0, 1, 2, 3, 4, 5
 VERDICTS = 6
 
+TAIL = 5  #: numbers of a tail: var, es, var_low, var_high, es_se
+SPARE_PLACES = 16  #: for rows that close below the floor, between two choices of candidates
+
 NEVER = -(1 << 40)  #: an interval number before any other
+
+# columns of `limits`
+L_FLOOR = 0  #: no row outside the candidates has a P&L below it, at the last prices
+L_START = 1  #: the same at the prices at which the candidates were chosen
+L_OPEN = 2  #: P&L of the open interval's row
+L_DRIFT = 3  #: largest relative rounding that an audit has found
+L_BOUND = 4  #: threshold that the last look at all rows leaves for the next
+LIMITS = 5
+
+# columns of `watch`
+W_COUNT = 0  #: candidates
+W_STALE = 1  #: 1 where the candidates must be chosen anew
+W_TOUCHED = 2  #: 1 where every tick updates the P&L of every row
+W_SINCE = 3  #: evaluations since the candidates were chosen
+W_STRIKES = 4  #: times in a row that choosing anew came too soon to be worth it
+W_REBUILDS = 5  #: times that candidates were chosen
+W_FALLBACKS = 6  #: times that the book fell back to touching every row
+W_FRESH = 7  #: 1 where `pnl` is at the last prices
+WATCHED = 8
 
 
 State = tuple[Float64, Int64]
-
-
-def new_state(
-    *,
-    n_assets: int,
-    window: int,
-    interval_ns: int,
-    lead_ns: int,
-    jump: float,
-    confirm: int,
-    holdings: list[tuple[int, int, float]],
-    n_books: int,
-) -> State:
-    """Build the two arenas of an empty engine.
-
-    Parameters
-    ----------
-    holdings : list of (asset, book, quantity)
-        In any order; quantities in units of the asset, negative for short.
-    """
-    holdings = sorted(holdings)
-    header = np.zeros(HEADER, np.int64)
-    sizes = (n_assets, window, n_books, len(holdings), interval_ns, lead_ns, confirm)
-    header[: len(sizes)] = sizes
-    header[H_HEAD], header[H_ROWS], header[H_OPEN] = 0, 0, NEVER
-
-    end = HEADER_F
-    for name, size in (
-        (H_F_PRICES, PRICES * n_assets),
-        (H_F_NET, n_assets),
-        (H_F_RETURNS, n_assets * window),
-        (H_F_ASCENDING, n_assets * window),
-        (H_F_PNL, n_books * window),
-        (H_F_QUANTITY, len(holdings)),
-    ):
-        header[name], end = end, end + size
-    floats = np.zeros(end)
-    floats[HF_JUMP] = jump
-
-    end = HEADER
-    for name, size in (
-        (H_I_CLOCKS, CLOCKS * n_assets),
-        (H_I_FLAGS, n_assets),
-        (H_I_ROWS, window),
-        (H_I_FIRST, n_assets + 1),
-        (H_I_BOOK, len(holdings)),
-        (H_I_MISSING, n_books * window),
-        (H_I_COMPLETE, n_books),
-        (H_I_DIRTY, n_assets + n_books),
-        (H_I_COUNTS, VERDICTS),
-    ):
-        header[name], end = end, end + size
-    ints = np.zeros(end, np.int64)
-    ints[:HEADER] = header
-
-    prices(floats, ints)[:] = np.nan
-    returns(floats, ints)[:] = np.nan
-    clocks(ints)[:, (C_INTERVAL, C_BASE_INTERVAL)] = NEVER
-    rows(ints)[:] = NEVER
-    held = np.array([h[0] for h in holdings], np.int64)
-    first(ints)[1:] = np.cumsum(np.bincount(held, minlength=n_assets))
-    book(ints)[:] = [h[1] for h in holdings]
-    quantity(floats, ints)[:] = [h[2] for h in holdings]
-    for asset, holding_book, units in holdings:
-        missing(ints)[holding_book] += 1
-        net(floats, ints)[asset] += units
-    return floats, ints
 
 
 @inlined
@@ -178,10 +158,135 @@ def pnl(F: Float64, I: Int64) -> Float64:  # noqa: E741
 
 
 @inlined
-def quantity(F: Float64, I: Int64) -> Float64:  # noqa: E741
-    """View: (H,) units held."""
-    o = I[H_F_QUANTITY]
-    return F[o : o + I[H_HOLDINGS]]
+def extremes(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (N, 2) lowest and highest closed return, zero included."""
+    o = I[H_F_EXTREMES]
+    return F[o : o + I[H_ASSETS] * 2].reshape((I[H_ASSETS], 2))
+
+
+@inlined
+def anchored(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (B, W) P&L scenarios at the anchor prices."""
+    o = I[H_F_ANCHORED]
+    return F[o : o + I[H_BOOKS] * I[H_WINDOW]].reshape((I[H_BOOKS], I[H_WINDOW]))
+
+
+@inlined
+def holdings(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (H, HOLDING) units held and reference prices."""
+    o = I[H_F_HOLDINGS]
+    return F[o : o + I[H_HOLDINGS] * HOLDING].reshape((I[H_HOLDINGS], HOLDING))
+
+
+@inlined
+def values(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (B, K) P&L of the candidates."""
+    o = I[H_F_VALUES]
+    return F[o : o + I[H_BOOKS] * I[H_PLACES]].reshape((I[H_BOOKS], I[H_PLACES]))
+
+
+@inlined
+def anchors(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (B, K) P&L of the candidates at the anchor prices."""
+    o = I[H_F_ANCHORS]
+    return F[o : o + I[H_BOOKS] * I[H_PLACES]].reshape((I[H_BOOKS], I[H_PLACES]))
+
+
+@inlined
+def packed(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (H, K) returns in the candidate rows."""
+    o = I[H_F_PACKED]
+    return F[o : o + I[H_HOLDINGS] * I[H_PLACES]].reshape((I[H_HOLDINGS], I[H_PLACES]))
+
+
+@inlined
+def limits(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (B, LIMITS) what bounds the other rows."""
+    o = I[H_F_LIMITS]
+    return F[o : o + I[H_BOOKS] * LIMITS].reshape((I[H_BOOKS], LIMITS))
+
+
+@inlined
+def expected_losses(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (C, W + 1) expected losses in the tail."""
+    o = I[H_F_EXPECTED]
+    return F[o : o + I[H_LEVELS] * (I[H_WINDOW] + 1)].reshape((I[H_LEVELS], (I[H_WINDOW] + 1)))
+
+
+@inlined
+def tails(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (L, C, TAIL) tails of all lines."""
+    o = I[H_F_TAILS]
+    return F[o : o + (I[H_ASSETS] + I[H_BOOKS]) * I[H_LEVELS] * TAIL].reshape(
+        ((I[H_ASSETS] + I[H_BOOKS]), I[H_LEVELS], TAIL)
+    )
+
+
+@inlined
+def peaks(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (L, C, 2) highest var and es since the last report."""
+    o = I[H_F_PEAKS]
+    return F[o : o + (I[H_ASSETS] + I[H_BOOKS]) * I[H_LEVELS] * 2].reshape(
+        ((I[H_ASSETS] + I[H_BOOKS]), I[H_LEVELS], 2)
+    )
+
+
+@inlined
+def scratch(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (2, W + 1) working space."""
+    o = I[H_F_SCRATCH]
+    return F[o : o + 2 * (I[H_WINDOW] + 1)].reshape((2, (I[H_WINDOW] + 1)))
+
+
+@inlined
+def held(I: Int64) -> Int64:  # noqa: E741
+    """View: (H, 2) holding and asset, grouped by book."""
+    o = I[H_I_HELD]
+    return I[o : o + I[H_HOLDINGS] * 2].reshape((I[H_HOLDINGS], 2))
+
+
+@inlined
+def bounds(I: Int64) -> Int64:  # noqa: E741
+    """View: (B + 1,) bounds of each book in `held`."""
+    o = I[H_I_BOUNDS]
+    return I[o : o + (I[H_BOOKS] + 1)]
+
+
+@inlined
+def columns(I: Int64) -> Int64:  # noqa: E741
+    """View: (B, K) ring column of each candidate."""
+    o = I[H_I_COLUMNS]
+    return I[o : o + I[H_BOOKS] * I[H_PLACES]].reshape((I[H_BOOKS], I[H_PLACES]))
+
+
+@inlined
+def order(I: Int64) -> Int64:  # noqa: E741
+    """View: (B, K) candidates from the worst up."""
+    o = I[H_I_ORDER]
+    return I[o : o + I[H_BOOKS] * I[H_PLACES]].reshape((I[H_BOOKS], I[H_PLACES]))
+
+
+@inlined
+def watch(I: Int64) -> Int64:  # noqa: E741
+    """View: (B, WATCHED) state of the candidates."""
+    o = I[H_I_WATCH]
+    return I[o : o + I[H_BOOKS] * WATCHED].reshape((I[H_BOOKS], WATCHED))
+
+
+@inlined
+def rank_table(I: Int64) -> Int64:  # noqa: E741
+    """View: (C, W + 1, 3) k, high, low."""
+    o = I[H_I_RANKS]
+    return I[o : o + I[H_LEVELS] * (I[H_WINDOW] + 1) * 3].reshape(
+        (I[H_LEVELS], (I[H_WINDOW] + 1), 3)
+    )
+
+
+@inlined
+def need(I: Int64) -> Int64:  # noqa: E741
+    """View: (W + 1,) order statistics wanted."""
+    o = I[H_I_NEED]
+    return I[o : o + (I[H_WINDOW] + 1)]
 
 
 @inlined

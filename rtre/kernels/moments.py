@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from rtre.kernels import layout
+from rtre.kernels.books import refresh
 from rtre.kernels.jit import kernel
 from rtre.kernels.layout import C_AMENDED, H_ASSETS, H_HEAD, H_ROWS, LAST
 from rtre.market import Float64, Int64
@@ -118,6 +119,7 @@ def of_lines(
     for j in range(len(which)):
         i = which[j]
         if i >= assets:
+            refresh(F, I, i - assets)
             of_book(pnl[i - assets], missing[i - assets], I[H_ROWS], ddof, out[j])
             continue
         if clocks[i, C_AMENDED] != 0:  # late ticks changed a closed interval

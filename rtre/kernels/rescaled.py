@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from rtre.kernels import layout
+from rtre.kernels.books import refresh
 from rtre.kernels.jit import kernel
 from rtre.kernels.layout import H_ASSETS, H_HEAD, H_ROWS, H_WINDOW, LAST
 from rtre.kernels.tail import LOW, K, select_smallest, tail_of_ascending
@@ -19,6 +20,8 @@ def ordered_sample(F: Float64, I: Int64, line: int, out: Float64) -> int:  # noq
     """
     window, rows, assets = I[H_WINDOW], I[H_ROWS], I[H_ASSETS]
     returns, pnl, missing = layout.returns(F, I), layout.pnl(F, I), layout.missing(I)
+    if line >= assets:
+        refresh(F, I, line - assets)
     slot = I[H_HEAD] - rows + 1
     if slot < 0:
         slot += window

@@ -1,7 +1,10 @@
-"""Closing a grid interval: the oldest row leaves, an empty one opens, the books are summed afresh.
+"""Closing a grid interval: the oldest row leaves, an empty one opens.
 
 Rows exist only for intervals in which something traded, so a night costs no window; a return that
 would span the hole is masked by its interval numbers.
+
+No book is summed afresh here: a row more and a row less concern a few numbers of each asset and of
+each holding, whatever the window is.
 """
 
 from __future__ import annotations
@@ -9,60 +12,173 @@ from __future__ import annotations
 import math
 
 from rtre.kernels import layout
-from rtre.kernels.books import revalue
-from rtre.kernels.jit import kernel
+from rtre.kernels.books import cell, revalue
+from rtre.kernels.candidates import floor_of
+from rtre.kernels.choose import pack
+from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
+    ANCHOR,
     C_AMENDED,
     C_INTERVAL,
     C_OBSERVED,
     CHANGED,
+    CHOSEN,
     CLOSE,
     CLOSED,
     H_ASSETS,
+    H_BOOKS,
+    H_EVERY_TICK,
     H_HEAD,
     H_OPEN,
+    H_PLACES,
     H_ROWS,
     H_WINDOW,
+    L_FLOOR,
+    L_OPEN,
+    L_START,
     LAST,
     NEVER,
+    W_COUNT,
+    W_FRESH,
+    W_SINCE,
+    W_STALE,
+    W_TOUCHED,
 )
-from rtre.kernels.sorted_window import remove
+from rtre.kernels.marks import evaluate_all
+from rtre.kernels.sorted_window import insert, remove, replace
 from rtre.market import Float64, Int64, Quality
 
 GAP = int(Quality.GAP)
+REVALUE_EVERY = 64  #: closes after which a book that ticks keep current is summed afresh
+
+
+@inlined
+def roll_asset(F: Float64, I: Int64, i: int, head: int, slot: int) -> None:  # noqa: E741
+    """Take the closing return of an asset into its sorted window, and the oldest one out."""
+    returns, ascending = layout.returns(F, I), layout.ascending(F, I)
+    prices, clocks, extremes = layout.prices(F, I), layout.clocks(I), layout.extremes(F, I)
+    new = returns[i, head] if I[H_ROWS] > 0 else math.nan
+    old = returns[i, slot] if slot != head else math.nan
+    closed = clocks[i, C_OBSERVED] - int(not math.isnan(new))
+    if not math.isnan(new) and clocks[i, C_INTERVAL] == I[H_OPEN]:
+        # a whole interval was seen again: its return is there, and nothing was lost since
+        layout.flags(I)[i] &= ~GAP
+    if not math.isnan(old) and not math.isnan(new):
+        replace(ascending[i], closed, old, new)
+    elif not math.isnan(old):
+        remove(ascending[i], closed, old)
+        closed -= 1
+    elif not math.isnan(new):
+        insert(ascending[i], closed, new)
+        closed += 1
+    returns[i, slot] = math.nan
+    extremes[i, 0] = min(ascending[i, 0], 0.0) if closed > 0 else 0.0
+    extremes[i, 1] = max(ascending[i, closed - 1], 0.0) if closed > 0 else 0.0
+    clocks[i, C_OBSERVED] = closed
+    prices[i, CLOSE] = prices[i, LAST]
+    clocks[i, C_AMENDED] = 0
+
+
+@inlined
+def close_row(F: Float64, I: Int64, b: int, slot: int) -> None:  # noqa: E741
+    """Let the row of the open interval, in ring column `slot`, join the others as it closes."""
+    watch, limits = layout.watch(I), layout.limits(F, I)
+    layout.anchored(F, I)[b, slot] = cell(F, I, b, slot, ANCHOR)
+    if watch[b, W_TOUCHED] != 0 or watch[b, W_STALE] != 0 or layout.missing(I)[b, slot] != 0:
+        return
+    if cell(F, I, b, slot, CHOSEN) >= limits[b, L_START]:
+        return
+    count = watch[b, W_COUNT]
+    if count == I[H_PLACES]:
+        watch[b, W_STALE] = 1
+        return
+    layout.columns(I)[b, count] = slot
+    layout.values(F, I)[b, count] = cell(F, I, b, slot, -1)
+    layout.anchors(F, I)[b, count] = layout.anchored(F, I)[b, slot]
+    layout.order(I)[b, count] = count
+    pack(F, I, b, count)
+    watch[b, W_COUNT] = count + 1
+
+
+@inlined
+def drop_row(F: Float64, I: Int64, b: int, slot: int) -> None:  # noqa: E741
+    """Forget the row in ring column `slot`, which is about to be evicted; the last place moves."""
+    watch, columns = layout.watch(I), layout.columns(I)[b]
+    place, last = 0, watch[b, W_COUNT] - 1
+    while place <= last and columns[place] != slot:
+        place += 1
+    if place > last:
+        return
+    values, anchors, order = layout.values(F, I)[b], layout.anchors(F, I)[b], layout.order(I)[b]
+    packed, held, bounds = layout.packed(F, I), layout.held(I), layout.bounds(I)
+    columns[place], values[place], anchors[place] = columns[last], values[last], anchors[last]
+    for k in range(bounds[b], bounds[b + 1]):
+        packed[held[k, 0], place] = packed[held[k, 0], last]
+    kept = 0
+    for j in range(last + 1):
+        if order[j] != place:
+            order[kept] = place if order[j] == last else order[j]
+            kept += 1
+    watch[b, W_COUNT] = last
+
+
+@inlined
+def roll_book(F: Float64, I: Int64, b: int, head: int, slot: int) -> None:  # noqa: E741
+    """Take the closing row of a book in and the oldest one out; the new one is empty."""
+    watch, missing, bounds = layout.watch(I), layout.missing(I), layout.bounds(I)
+    if I[H_PLACES] > 0:
+        if I[H_ROWS] > 0:
+            close_row(F, I, b, head)
+        drop_row(F, I, b, slot)
+        layout.anchored(F, I)[b, slot] = 0.0
+    if I[H_ROWS] > 0 and slot != head:
+        layout.complete(I)[b] -= int(missing[b, slot] == 0 and layout.rows(I)[slot] != NEVER)
+    layout.pnl(F, I)[b, slot] = 0.0
+    missing[b, slot] = bounds[b + 1] - bounds[b]
+    layout.complete(I)[b] += int(missing[b, slot] == 0)  # a book that holds nothing
+    layout.limits(F, I)[b, L_OPEN] = 0.0
+    watch[b, W_FRESH] = 0
+
+
+@inlined
+def recover(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
+    """After the assets have rolled: the floor under new extremes, another try after a fall back."""
+    watch = layout.watch(I)
+    if I[H_PLACES] == 0:
+        watch[b, W_SINCE] += 1
+        if watch[b, W_SINCE] >= REVALUE_EVERY:
+            watch[b, W_SINCE] = 0
+            revalue(F, I, b)
+        return
+    if watch[b, W_TOUCHED] != 0:
+        watch[b, W_TOUCHED], watch[b, W_STALE], watch[b, W_SINCE] = 0, 1, -1
+    elif watch[b, W_STALE] == 0:
+        layout.limits(F, I)[b, L_FLOOR] = floor_of(F, I, b)
 
 
 @kernel
 def open_row(F: Float64, I: Int64, interval: int) -> None:  # noqa: E741
     """Open the row of grid interval `interval`; where the ring is full the oldest row is evicted.
 
-    Cost: O(N log W + N W) worst case for the sorted windows, and one pass over each holding's
-    returns, which also removes whatever rounding the ticks of the interval left in the books.
+    Cost: O(log W) and a short move for each asset, O(1) for each holding, O(candidates) a book.
     """
-    returns, ascending = layout.returns(F, I), layout.ascending(F, I)
-    prices, clocks, flags = layout.prices(F, I), layout.clocks(I), layout.flags(I)
-    if I[H_ROWS] > 0:
-        for i in range(I[H_ASSETS]):
-            # a whole interval was seen again: its return is there, and nothing was lost since
-            if clocks[i, C_INTERVAL] == I[H_OPEN] and not math.isnan(returns[i, I[H_HEAD]]):
-                flags[i] &= ~GAP
-    slot = I[H_HEAD] + 1 if I[H_ROWS] > 0 else 0
+    head = I[H_HEAD]
+    slot = head + 1 if I[H_ROWS] > 0 else 0
     if slot == I[H_WINDOW]:
         slot = 0
+    for b in range(I[H_BOOKS]):
+        roll_book(F, I, b, head, slot)
     for i in range(I[H_ASSETS]):
-        old = returns[i, slot]
-        if not math.isnan(old):
-            remove(ascending[i], clocks[i, C_OBSERVED], old)
-            clocks[i, C_OBSERVED] -= 1
-            returns[i, slot] = math.nan
-        prices[i, CLOSE] = prices[i, LAST]
-        clocks[i, C_AMENDED] = 0
+        roll_asset(F, I, i, head, slot)
     layout.rows(I)[slot] = interval
     I[H_HEAD] = slot
     I[H_ROWS] = min(I[H_ROWS] + 1, I[H_WINDOW])
     I[H_OPEN] = interval
-    revalue(F, I)
+    for b in range(I[H_BOOKS]):
+        recover(F, I, b)
     layout.dirty(I)[:] = CHANGED | CLOSED
+    if I[H_EVERY_TICK] != 0:
+        evaluate_all(F, I)
 
 
 @kernel

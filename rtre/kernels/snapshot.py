@@ -18,6 +18,7 @@ from rtre.kernels.layout import (
     H_HEAD,
     H_ROWS,
     LAST,
+    UNITS,
 )
 from rtre.market import Float64, Int64, Quality
 
@@ -79,12 +80,12 @@ def survey(
     """
     assets = I[H_ASSETS]
     prices, net, dirty = layout.prices(F, I), layout.net(F, I), layout.dirty(I)
-    quantity, book, first = layout.quantity(F, I), layout.book(I), layout.first(I)
+    holdings, book, first = layout.holdings(F, I), layout.book(I), layout.first(I)
     exposures[assets:] = 0.0
     for i in range(assets):
         exposures[i] = net[i] * prices[i, LAST] if net[i] != 0.0 else 0.0
         for h in range(first[i], first[i + 1]):
-            exposures[assets + book[h]] += quantity[h] * prices[i, LAST]
+            exposures[assets + book[h]] += holdings[h, UNITS] * prices[i, LAST]
     count_observations(F, I, closed, n_obs)
     bit = CLOSED if closed else CHANGED
     found = 0

@@ -1,7 +1,8 @@
 """The hot path: one call applies a whole batch of ticks to an engine's state.
 
 For each tick, in order: judge it; find its grid interval; re-mark the provisional return of its
-asset there; move the asset's sorted window; add the change to the P&L of every book that holds it.
+asset there; move the books that hold it; and, where every tick is evaluated, bring VaR and ES of
+the asset and of those books up to date (`rtre.kernels.marks`), with the peak they have reached.
 A tick that opens a new grid interval ends the call: the caller rolls the grid (`rtre.kernels.roll`)
 and calls again from that tick. Nothing is done to a tick before it is certain which of these it is,
 so the second call sees it afresh.
@@ -14,10 +15,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from rtre.kernels import layout
-from rtre.kernels.books import reprice, revalue
+from rtre.kernels.books import anchor, cell, is_current, reprice, revalue
+from rtre.kernels.candidates import advance
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
+    ANCHOR,
     APPLIED,
     BAD_PRICE,
     BAD_TIME,
@@ -30,10 +35,12 @@ from rtre.kernels.layout import (
     C_INTERVAL,
     C_OBSERVED,
     CHANGED,
+    CHOSEN,
     CLOSE,
     CLOSED,
     H_ASSETS,
     H_CONFIRM,
+    H_EVERY_TICK,
     H_HEAD,
     H_INTERVAL_NS,
     H_LEAD_NS,
@@ -42,15 +49,21 @@ from rtre.kernels.layout import (
     H_WINDOW,
     HF_JUMP,
     HIGHEST_PRICE,
+    L_OPEN,
     LAST,
     LATE,
     LOWEST_PRICE,
     QUARANTINED,
     SUSPECT,
+    UNITS,
     UNKNOWN_ASSET,
+    W_COUNT,
+    W_FRESH,
+    W_STALE,
 )
+from rtre.kernels.marks import evaluate_holders
 from rtre.kernels.sorted_window import insert, remove, replace
-from rtre.market import Float64, Int32, Int64
+from rtre.market import ASSET, PRICE, TS_EVENT, TS_INIT, Float64, Int64
 
 
 @inlined
@@ -121,138 +134,178 @@ def find_row(I: Int64, interval: int) -> int:  # noqa: E741
 
 
 @inlined
-def mark_cell(
-    returns: Float64, ascending: Float64, clocks: Int64, i: int, slot: int, new: float
-) -> None:
-    """Write the return of asset `i` in ring column `slot` (NaN: masked); keep its window sorted."""
+def mark_cell(F: Float64, I: Int64, i: int, slot: int, new: float) -> None:  # noqa: E741
+    """Write the return of asset `i` in ring column `slot` (NaN: masked).
+
+    The open interval's is in no sorted window yet; a closed one moves within it.
+    """
+    returns, clocks = layout.returns(F, I), layout.clocks(I)
     old = returns[i, slot]
-    n = clocks[i, C_OBSERVED]
-    if old == new:
-        return
     returns[i, slot] = new
-    if math.isnan(old):
-        if not math.isnan(new):
-            insert(ascending[i], n, new)
-            clocks[i, C_OBSERVED] = n + 1
-    elif math.isnan(new):
-        remove(ascending[i], n, old)
-        clocks[i, C_OBSERVED] = n - 1
-    else:
-        replace(ascending[i], n, old, new)
+    clocks[i, C_OBSERVED] += int(math.isnan(old)) - int(math.isnan(new))
+    if slot != I[H_HEAD]:
+        clocks[i, C_AMENDED] = 1
+        amend_window(F, I, i, old, new)
+
+
+@kernel
+def amend_window(F: Float64, I: Int64, i: int, old: float, new: float) -> None:  # noqa: E741
+    """Put `new` in the place of `old` in an asset's sorted window; NaN stands for none."""
+    ascending, clocks = layout.ascending(F, I)[i], layout.clocks(I)
+    after = clocks[i, C_OBSERVED] - int(not math.isnan(layout.returns(F, I)[i, I[H_HEAD]]))
+    if math.isnan(old) and not math.isnan(new):
+        insert(ascending, after - 1, new)
+    elif math.isnan(new) and not math.isnan(old):
+        remove(ascending, after + 1, old)
+    elif not math.isnan(old):
+        replace(ascending, after, old, new)
+    extremes = layout.extremes(F, I)
+    extremes[i, 0] = min(ascending[0], 0.0) if after > 0 else 0.0
+    extremes[i, 1] = max(ascending[after - 1], 0.0) if after > 0 else 0.0
 
 
 @inlined
-def apply(
-    F: Float64,
-    I: Int64,  # noqa: E741
-    prices: Float64,
-    clocks: Int64,
-    returns: Float64,
-    ascending: Float64,
-    pnl: Float64,
-    missing: Int64,
-    i: int,
-    price: float,
-    interval: int,
-) -> None:
+def apply(F: Float64, I: Int64, i: int, price: float, interval: int) -> None:  # noqa: E741
     """Take an accepted tick into marks, grid, sorted window and books."""
+    prices, clocks = layout.prices(F, I), layout.clocks(I)
     last = prices[i, LAST]
     if interval != clocks[i, C_INTERVAL]:  # first tick of this asset in this interval
         prices[i, BASE] = last
         clocks[i, C_BASE_INTERVAL] = clocks[i, C_INTERVAL]
         clocks[i, C_INTERVAL] = interval
-    slot = find_row(I, interval)
+    slot = I[H_HEAD] if interval == I[H_OPEN] else find_row(I, interval)
     one_interval = clocks[i, C_BASE_INTERVAL] == interval - 1  # not across a gap
     new = price / prices[i, BASE] - 1.0 if one_interval else math.nan
 
-    update_books(F, I, returns, pnl, missing, i, slot, price, last, new)
+    far = update_books(F, I, i, slot, price, last, new)
     if slot >= 0:
-        mark_cell(returns, ascending, clocks, i, slot, new)
-        if slot != I[H_HEAD]:
-            clocks[i, C_AMENDED] = 1
+        mark_cell(F, I, i, slot, new)
     prices[i, LAST] = price
-    if math.isnan(prices[i, CLOSE]):
-        prices[i, CLOSE] = price
     prices[i, SUSPECT] = math.nan
     clocks[i, C_CONFIRMED] = 0
-    if price > 2.0 * last or 2.0 * price < last:
-        # what such a move and the way back leave in the sums is of the size of the larger price
-        revalue(F, I)
+    if math.isnan(last):
+        price_holdings(F, I, i)
+    if far or (slot >= 0 and slot != I[H_HEAD]):
+        amend_books(F, I, i, slot, far)
+    if I[H_EVERY_TICK] != 0:
+        evaluate_holders(F, I, i)
 
 
 @inlined
 def update_books(
     F: Float64,
     I: Int64,  # noqa: E741
-    returns: Float64,
-    pnl: Float64,
-    missing: Int64,
     i: int,
     slot: int,
     price: float,
     last: float,
     new: float,
-) -> None:
-    """Move the books that hold asset `i` to `price`, and its return in column `slot` to `new`."""
-    quantity, book, first = layout.quantity(F, I), layout.book(I), layout.first(I)
-    complete, dirty = layout.complete(I), layout.dirty(I)
+) -> bool:
+    """Move the books that hold asset `i` to `price`, and its return in column `slot` to `new`.
+
+    Returns whether `price` is far from where a book was last summed: what such a move and the way
+    back leave in the sums is of the size of the larger price.
+    """
+    holdings, book, first = layout.holdings(F, I), layout.book(I), layout.first(I)
+    complete, dirty, missing = layout.complete(I), layout.dirty(I), layout.missing(I)
+    pnl, limits, watch = layout.pnl(F, I), layout.limits(F, I), layout.watch(I)
+    column = layout.returns(F, I)[i]
     what = CHANGED if slot < 0 or slot == I[H_HEAD] else CHANGED | CLOSED
     dirty[i] |= what
-    column = returns[i]
-    change = price - last
     old = column[slot] if slot >= 0 else math.nan
+    before = 0.0 if math.isnan(old) else old
+    after = 0.0 if math.isnan(new) else new
+    priced = not math.isnan(last)
+    far = False
     for h in range(first[i], first[i + 1]):
         b = book[h]
         dirty[I[H_ASSETS] + b] |= what
-        if change == change:  # noqa: PLR0124 - NaN: the first price, and no return to reprice
-            reprice(pnl[b], column, quantity[h] * change)
+        watch[b, W_FRESH] = 0
+        if is_current(I, watch, b):
+            if priced:
+                reprice(pnl[b], column, holdings[h, UNITS] * (price - last))
+            if slot >= 0:
+                pnl[b, slot] += holdings[h, UNITS] * price * (after - before)
+            far = far or price > 2.0 * last or 2.0 * price < last
+        else:
+            anchored_at = holdings[h, ANCHOR]
+            far = far or price > 2.0 * anchored_at or 2.0 * price < anchored_at
+            if I[H_EVERY_TICK] != 0 and watch[b, W_STALE] == 0 and priced:
+                advance(
+                    layout.values(F, I)[b],
+                    layout.packed(F, I)[h],
+                    limits[b],
+                    holdings[h],
+                    layout.extremes(F, I)[i],
+                    watch[b, W_COUNT],
+                    price,
+                    last,
+                )
+                if slot == I[H_HEAD]:
+                    limits[b, L_OPEN] += holdings[h, UNITS] * (price * after - last * before)
         if slot >= 0:
-            before = 0.0 if math.isnan(old) else old
-            after = 0.0 if math.isnan(new) else new
-            pnl[b, slot] += quantity[h] * price * (after - before)
             gaps = missing[b, slot]
             missing[b, slot] = gaps + int(math.isnan(new)) - int(math.isnan(old))
             complete[b] += int(missing[b, slot] == 0) - int(gaps == 0)
+    return far
 
 
 @kernel
-def apply_ticks(
-    F: Float64,
-    I: Int64,  # noqa: E741
-    asset: Int32,
-    price: Float64,
-    ts_event: Int64,
-    ts_init: Int64,
-    start: int,
-) -> int:
-    """Apply ticks `start` and up until one opens a new grid interval.
+def price_holdings(F: Float64, I: Int64, i: int) -> None:  # noqa: E741
+    """An asset has its first price: its holdings are valued from here."""
+    prices, holdings, first = layout.prices(F, I), layout.holdings(F, I), layout.first(I)
+    prices[i, CLOSE] = prices[i, LAST]
+    for h in range(first[i], first[i + 1]):
+        holdings[h, ANCHOR] = holdings[h, CHOSEN] = prices[i, LAST]
+
+
+@kernel
+def amend_books(F: Float64, I: Int64, i: int, slot: int, far: bool) -> None:  # noqa: E741
+    """Sum afresh what a late tick, or a price far from the last sums, has made inexact."""
+    watch, book, first = layout.watch(I), layout.book(I), layout.first(I)
+    for h in range(first[i], first[i + 1]):
+        b = book[h]
+        if is_current(I, watch, b):
+            if far:
+                revalue(F, I, b)
+            continue
+        watch[b, W_STALE] = 1
+        if far:
+            anchor(F, I, b)
+        elif slot != I[H_HEAD]:
+            layout.anchored(F, I)[b, slot] = cell(F, I, b, slot, ANCHOR)
+
+
+@kernel
+def apply_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> int:  # noqa: E741
+    """Apply ticks `start` and up until one opens a new grid interval, or `stop` is reached.
 
     Parameters
     ----------
     F, I : (..,) float64 and int64
         The arenas of `rtre.kernels.layout`; changed in place.
-    asset, price, ts_event, ts_init : (k,)
-        Columns of a `TickBatch`. Any value may stand in them: what cannot be used is counted.
+    block : (5, k) int64
+        The columns of a `TickBatch`. Any value may stand in them: what cannot be used is counted.
 
     Returns
     -------
     int
-        k when all are done, else the index of the tick that needs a new grid row.
+        `stop` when all are done, else the index of the tick that needs a new grid row.
     """
     prices, clocks, counts = layout.prices(F, I), layout.clocks(I), layout.counts(I)
-    returns, ascending = layout.returns(F, I), layout.ascending(F, I)
-    pnl, missing = layout.pnl(F, I), layout.missing(I)
-    for j in range(start, len(asset)):
-        i = asset[j]
+    assets, ts_event, ts_init = block[ASSET], block[TS_EVENT], block[TS_INIT]
+    price = block[PRICE].view(np.float64)
+    for j in range(start, stop):
+        i = assets[j]
         verdict = judge(F, I, prices, clocks, i, price[j], ts_event[j], ts_init[j])
         if verdict == APPLIED:
             interval = ts_event[j] // I[H_INTERVAL_NS]
             if interval > I[H_OPEN]:
                 return j
-            apply(F, I, prices, clocks, returns, ascending, pnl, missing, i, price[j], interval)
+            apply(F, I, i, price[j], interval)
             clocks[i, C_EVENT] = ts_event[j]
             clocks[i, C_INIT] = ts_init[j]
         elif verdict == QUARANTINED:
             quarantine(F, prices, clocks, i, price[j])
         counts[verdict] += 1
-    return len(asset)
+    return stop

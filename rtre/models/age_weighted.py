@@ -13,8 +13,8 @@ from rtre.checks import between, one_of
 from rtre.market import Float64
 from rtre.models.base import Model, Tail
 from rtre.models.ewma import ewma_weights
-from rtre.models.order import tail_probability, tail_ranks
 from rtre.models.sample import invalid, sample_problem
+from rtre.order import tail_probability, tail_ranks
 
 #: Weights add up in floating point: sums this close to the tail are the tail.
 _ROUNDING = 1e-12

@@ -76,6 +76,11 @@ class Model(abc.ABC):
         """Whether there is something to fit."""
         return type(self).fit is not Model.fit
 
+    @property
+    def plain_ranks(self) -> bool:
+        """Whether VaR and ES are the plain order statistics that `Lines.tails` gives by itself."""
+        return False
+
     def prepare(self, lines: Lines) -> None:
         """Start the running statistics that `evaluate` will read, while `lines` are still empty.
 

@@ -20,8 +20,8 @@ from rtre.checks import one_of
 from rtre.market import Float64
 from rtre.models.base import Model, Tail
 from rtre.models.gaussian import normal_factors
-from rtre.models.order import tail_probability
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem
+from rtre.order import tail_probability
 
 
 def in_domain(skew: float, kurtosis: float) -> bool:

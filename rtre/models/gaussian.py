@@ -22,8 +22,8 @@ from rtre.kernels.normal import (
 )
 from rtre.market import Float64, Int64
 from rtre.models.base import Model, Tail
-from rtre.models.order import tail_probability
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem
+from rtre.order import tail_probability
 from rtre.windows.lines import Lines
 from rtre.windows.moments import RollingMoments
 

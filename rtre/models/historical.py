@@ -10,12 +10,11 @@ import attrs
 import numpy as np
 
 from rtre.checks import one_of
-from rtre.kernels.tail import tails_of_lines
 from rtre.market import Float64, Int64
 from rtre.models.base import Model, Tail
-from rtre.models.order import TailRanks, rank_table, tail_ranks
 from rtre.models.rules import RULES, SHORTFALLS, Rule, Shortfall, apply_rule
 from rtre.models.sample import invalid, sample_problem
+from rtre.order import TailRanks, tail_ranks
 from rtre.windows.lines import Lines
 
 
@@ -60,7 +59,8 @@ class Historical(Model):
     shortfall: Shortfall = attrs.field(default=SHORTFALLS[0], validator=one_of(*SHORTFALLS))
 
     @property
-    def _plain(self) -> bool:
+    def plain_ranks(self) -> bool:
+        """The rules are those of the windows: `Lines` gives VaR and ES by itself."""
         return self.rule == RULES[0] and self.shortfall == SHORTFALLS[0]
 
     def estimate(
@@ -72,7 +72,7 @@ class Historical(Model):
             return invalid(problem, confidences)
         losses = np.sort(0.0 - pnl)[::-1]  # not -pnl: no loss is minus zero
         tails = [tail_of_sorted(losses, tail_ranks(len(losses), c)) for c in confidences]
-        if self._plain:
+        if self.plain_ranks:
             return tails
         return [
             apply_rule(tail, losses, c, self.rule, self.shortfall)
@@ -88,10 +88,9 @@ class Historical(Model):
         fitted: Mapping[int, Any] | None = None,
     ) -> dict[int, str]:
         """Read the sorted windows of symbols; select from the P&L vectors of books."""
-        if not self._plain:
+        if not (self.plain_ranks and lines.confidences == confidences):
             return super().evaluate(lines, which, confidences, out, fitted)
-        ranks, m = rank_table(confidences, lines.window)
-        tails_of_lines(lines.floats, lines.ints, which, ranks, m, lines.scratch, out)
+        lines.tails(which, out)
         return {}
 
 

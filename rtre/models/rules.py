@@ -39,7 +39,7 @@ from scipy import special
 
 from rtre.market import Float64
 from rtre.models.base import Tail
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 Rule = Literal["order-statistic", "next-order-statistic", "linear", "harrell-davis"]
 Shortfall = Literal["matching", "beyond", "at-or-beyond"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from rtre.market import Float64
 from rtre.models.base import Tail
-from rtre.models.order import tail_probability
+from rtre.order import tail_probability
 
 
 def sample_problem(pnl: Float64, min_obs: int) -> str:

@@ -14,8 +14,8 @@ from rtre.checks import between, optional
 from rtre.market import Float64
 from rtre.models.base import Model, Tail
 from rtre.models.gaussian import Z95
-from rtre.models.order import tail_probability
 from rtre.models.sample import invalid, sample_problem
+from rtre.order import tail_probability
 
 #: The search for the degrees of freedom stays in this range; the upper end is normal to the eye.
 DF_RANGE = (0.3, 300.0)

@@ -16,9 +16,9 @@ from rtre.kernels.rescaled import rescaled_tails
 from rtre.market import Float64, Int64
 from rtre.models.base import Model, Tail
 from rtre.models.historical import Historical
-from rtre.models.order import rank_table
 from rtre.models.rules import RULES, SHORTFALLS, Rule, Shortfall
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem
+from rtre.order import rank_table
 from rtre.windows.lines import Lines
 
 

@@ -30,13 +30,7 @@ def conflate(batch: TickBatch, interval_ns: int | None) -> TickBatch:
         key += (interval - interval.min()) * (int(key.max()) + 1)
     _, last = np.unique(key[::-1], return_index=True)
     keep = np.sort(len(key) - 1 - last)
-    return TickBatch(
-        batch.asset[keep],
-        batch.price[keep],
-        batch.size[keep],
-        batch.ts_event_ns[keep],
-        batch.ts_init_ns[keep],
-    )
+    return batch.take(keep)
 
 
 class Inbox:

@@ -8,15 +8,24 @@ which is what keeps the returns of different assets aligned.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 
 from rtre.errors import DataError
-from rtre.kernels import layout, roll, ticks
+from rtre.kernels import arenas, books, layout, marks, roll, ticks
 from rtre.market import Float64, Int64, TickBatch, Universe
+from rtre.order import rank_table
 
 MOST_UNITS = 1e15
+
+Evaluation = Literal["every-tick", "per-batch", "on-demand"]
+EVALUATIONS = get_args(Evaluation)
+"""``every-tick``: VaR and ES of each line that a tick moves are current after that tick, and their
+peaks are kept. ``per-batch``: a tick costs the books nothing; their tails are worked out when asked
+for, from a few candidate rows. ``on-demand``: each tick updates the whole P&L of the books, for
+models that look at all of it.
+"""
 
 
 class Tracker(Protocol):
@@ -49,15 +58,23 @@ class Lines:
         Ticks that must agree on a new level before it is taken.
     closed : bool
         `sample` leaves the open interval out unless asked otherwise.
+    confidences : tuple of float
+        Levels that `tails` gives.
+    min_obs : int
+        Observations below which no tail is kept tick by tick.
+    evaluation : str
+        How the tails of books are worked out: see `EVALUATIONS`.
 
     Attributes
     ----------
     floats, ints
         The arenas of `rtre.kernels.layout`, which hold all state.
-    prices, net, returns, ascending, pnl, clocks, flags, missing, complete, dirty, counts
+    prices, net, returns, clocks, flags, missing, complete, dirty, counts
         Views of the state. To be read only.
     scratch : (window + 1,) float64
         Working space for kernels.
+    every_tick : bool
+        VaR and ES are current, and their peaks kept, after each tick of `apply`.
     """
 
     def __init__(
@@ -71,9 +88,17 @@ class Lines:
         jump: float = 0.1,
         confirm: int = 3,
         closed: bool = False,
+        confidences: tuple[float, ...] = (),
+        min_obs: int = 2,
+        evaluation: Evaluation = "on-demand",
     ) -> None:
         if window < 2:
             raise DataError(f"a window needs at least 2 intervals, got {window}")
+        if evaluation not in EVALUATIONS:
+            known = ", ".join(EVALUATIONS)
+            raise DataError(f"evaluation must be one of {known}; got {evaluation!r}")
+        if not confidences and evaluation != "on-demand":
+            raise DataError(f"evaluation {evaluation!r} needs confidences; got none")
         if interval_ns < 1:
             raise DataError(f"the grid interval must be at least 1 ns, got {interval_ns}")
         for name, positions in books.items():
@@ -94,7 +119,10 @@ class Lines:
             for symbol, units in positions.items()
         ]
         holdings = [holding for holding in holdings if holding[2] != 0.0]
-        self.floats, self.ints = layout.new_state(
+        self.every_tick = evaluation == "every-tick"
+        self.confidences = confidences
+        ranks, expected = rank_table(confidences, window) if confidences else (None, None)
+        self.floats, self.ints = arenas.new_state(
             n_assets=len(universe),
             window=window,
             interval_ns=interval_ns,
@@ -103,12 +131,15 @@ class Lines:
             confirm=confirm,
             holdings=holdings,
             n_books=len(books),
+            ranks=ranks,
+            expected=expected,
+            min_obs=min_obs,
+            every_tick=self.every_tick,
+            candidates=evaluation != "on-demand",
         )
         self.prices = layout.prices(self.floats, self.ints)
         self.net = layout.net(self.floats, self.ints)
         self.returns = layout.returns(self.floats, self.ints)
-        self.ascending = layout.ascending(self.floats, self.ints)
-        self.pnl = layout.pnl(self.floats, self.ints)
         self.clocks = layout.clocks(self.ints)
         self.flags = layout.flags(self.ints)
         self.missing = layout.missing(self.ints)
@@ -170,17 +201,9 @@ class Lines:
 
     def apply(self, batch: TickBatch, start: int) -> int:
         """Apply ticks from index `start`; see `rtre.kernels.ticks.apply_ticks`."""
-        return int(
-            ticks.apply_ticks(
-                self.floats,
-                self.ints,
-                batch.asset,
-                batch.price,
-                batch.ts_event_ns,
-                batch.ts_init_ns,
-                start,
-            )
-        )
+        first = batch.start
+        stop = ticks.apply_ticks(self.floats, self.ints, batch.block, first + start, batch.stop)
+        return int(stop) - first
 
     def open_row(self, interval: int) -> None:
         """Close the open grid interval and open `interval`, evicting the oldest row if need be."""
@@ -205,6 +228,18 @@ class Lines:
         """(L,) observations of each line, the open interval's included: a book's complete rows."""
         return np.concatenate([self.observed, self.complete])
 
+    def tails(self, which: Int64, out: Float64) -> None:
+        """Tails of some lines as plain order statistics; `rtre.kernels.marks.tails_of_lines`."""
+        marks.tails_of_lines(self.floats, self.ints, which, out)
+
+    def take_peaks(self, out: Float64) -> None:
+        """Write the highest VaR and ES since the last call, (L, C, 2), and begin again."""
+        marks.take_peaks(self.floats, self.ints, out)
+
+    def refresh(self, which: Int64) -> None:
+        """Bring the P&L vectors of the books among some lines to the last prices."""
+        books.refresh_lines(self.floats, self.ints, which)
+
     def sample(self, line: int, *, closed: bool | None = None) -> Float64:
         """P&L of a line's present position in each observed interval, oldest first, in currency.
 
@@ -221,7 +256,9 @@ class Lines:
         book = line - self.n_assets
         complete = self.missing[book, order] == 0
         if not closed:
-            return np.asarray(self.pnl[book, order][complete])
+            books.refresh(self.floats, self.ints, book)
+            pnl = layout.pnl(self.floats, self.ints)[book]
+            return np.asarray(pnl[order][complete])
         assets, units = self._held[book]
         exposure = units * self.prices[assets, layout.CLOSE, None]
         return np.asarray(np.sum(exposure * self.returns[assets[:, None], order[complete]], axis=0))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtre.kernels import layout, roll, ticks
+from rtre.kernels import arenas, layout, roll, ticks
 from rtre.kernels.books import reprice
 from rtre.market import TickBatch
 
@@ -17,16 +17,14 @@ TIME = 1_000
 
 
 def state(window: int = 4, confirm: int = 3, jump: float = 0.1) -> layout.State:
-    return layout.new_state(
+    return arenas.new_state(
         n_assets=2, window=window, interval_ns=10, lead_ns=5, jump=jump, confirm=confirm,
         holdings=[(1, 0, -3.0), (0, 0, 2.0)], n_books=1,
     )  # fmt: skip
 
 
 def apply(arenas: layout.State, batch: TickBatch, start: int = 0) -> int:
-    return ticks.apply_ticks(
-        *arenas, batch.asset, batch.price, batch.ts_event_ns, batch.ts_init_ns, start
-    )
+    return ticks.apply_ticks(*arenas, batch.block, start, len(batch))
 
 
 def test_the_call_ends_at_the_tick_that_needs_a_row_and_has_not_touched_it() -> None:

@@ -12,8 +12,8 @@ from scipy import integrate, stats
 
 from rtre.errors import DataError
 from rtre.models.historical import Historical
-from rtre.models.order import tail_ranks
 from rtre.models.rules import RULES, SHORTFALLS, harrell_davis_weights
+from rtre.order import tail_ranks
 
 samples = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=120).map(np.array)
 levels = st.sampled_from([0.6, 0.9, 0.95, 0.975, 0.99])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import attrs
 import numpy as np
 import pytest
 from grid_twin import GridTwin
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from rtre.errors import DataError
 from rtre.kernels import layout
 from rtre.market import TickBatch, Universe
-from rtre.windows.lines import Lines
+from rtre.models.historical import tail_of_sorted
+from rtre.order import tail_ranks
+from rtre.windows.lines import EVALUATIONS, Evaluation, Lines
 
 INTERVAL = 10
 UNIVERSE = Universe(("A", "B", "C"))
@@ -21,10 +24,16 @@ BOOKS = {"long": {"A": 2.0}, "mixed": {"A": 1.0, "B": -3.0}, "idle": {"C": 0.0}}
 UNITS = [{0: 2.0}, {0: 1.0, 1: -3.0}, {}]
 
 
-def make(window: int = 4, confirm: int = 3) -> tuple[Lines, GridTwin]:
+CONFIDENCES = (0.6, 0.9)
+
+
+def make(
+    window: int = 4, confirm: int = 3, evaluation: Evaluation = "on-demand"
+) -> tuple[Lines, GridTwin]:
     lines = Lines(
-        UNIVERSE, BOOKS, window=window, interval_ns=INTERVAL, lead_ns=5, jump=0.1, confirm=confirm
-    )
+        UNIVERSE, BOOKS, window=window, interval_ns=INTERVAL, lead_ns=5, jump=0.1, confirm=confirm,
+        confidences=CONFIDENCES, evaluation=evaluation,
+    )  # fmt: skip
     return lines, GridTwin(3, window, INTERVAL, 5, 0.1, confirm)
 
 
@@ -44,8 +53,9 @@ def compare(lines: Lines, twin: GridTwin) -> None:
         got = lines.returns[i, order].tolist()
         want = [asset.returns.get(row, math.nan) for row in twin.rows]
         assert repr(got) == repr(want), "returns are the very same bits"
-        seen = sorted(r for r in want if not math.isnan(r))
-        assert lines.ascending[i, : lines.observed[i]].tolist() == seen
+        assert lines.observed[i] == sum(not math.isnan(r) for r in want)
+        seen = sorted(r for r in want[:-1] if not math.isnan(r))
+        assert layout.ascending(lines.floats, lines.ints)[i, : len(seen)].tolist() == seen
         assert lines.last[i] == asset.last or (asset.last is None and math.isnan(lines.last[i]))
         assert lines.clocks[i, layout.C_CONFIRMED] == len(asset.outliers)
     for b, units in enumerate(UNITS):
@@ -54,10 +64,31 @@ def compare(lines: Lines, twin: GridTwin) -> None:
         assert len(got) == lines.complete[b] == len(want_pnl)
         # a price of 100 and returns within an interval: some ten additions of size 1000 each
         np.testing.assert_allclose(got, list(want_pnl.values()), rtol=1e-9, atol=1e-8)
+    compare_tails(lines)
     c = twin.counts
     assert lines.counts.tolist() == [
         c["applied"], c["price"], c["time"], c["late"], c["unknown"], c["quarantined"]
     ]  # fmt: skip
+
+
+def compare_tails(lines: Lines) -> None:
+    """Tails against a sort of the samples, which have been compared above."""
+    n_obs = lines.observations()
+    which = np.flatnonzero(n_obs >= 2)
+    out = np.full((len(lines), len(CONFIDENCES), layout.TAIL), math.nan)
+    lines.tails(which, out)
+    kept = layout.tails(lines.floats, lines.ints)
+    for line in range(len(lines)):
+        if n_obs[line] < 2:
+            assert np.isnan(kept[line]).all()
+            continue
+        losses = np.sort(0.0 - lines.sample(line))[::-1]
+        for c, confidence in enumerate(CONFIDENCES):
+            want = attrs.astuple(tail_of_sorted(losses, tail_ranks(len(losses), confidence)))[:5]
+            want = [want[k] for k in (0, 1, 2, 3, 4)]
+            np.testing.assert_allclose(out[line, c], want, rtol=1e-9, atol=1e-8)
+            if lines.every_tick:
+                assert kept[line, c, :2].tolist() == out[line, c, :2].tolist()
 
 
 prices = st.one_of(
@@ -75,12 +106,16 @@ ticks = st.tuples(
 steps = st.one_of(st.lists(ticks, min_size=1, max_size=12), st.integers(0, 2))
 
 
-@given(st.lists(steps, max_size=12), st.integers(2, 5), st.integers(1, 3))
-@settings(max_examples=250, deadline=None)
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+@given(script=st.lists(steps, max_size=12), window=st.integers(2, 5), confirm=st.integers(1, 3))
+@settings(max_examples=150, deadline=None)
 def test_any_ticks_give_what_the_slow_twin_gives(
-    script: list[list[tuple[int, float, int, int]] | int], window: int, confirm: int
+    evaluation: Evaluation,
+    script: list[list[tuple[int, float, int, int]] | int],
+    window: int,
+    confirm: int,
 ) -> None:
-    lines, twin = make(window, confirm)
+    lines, twin = make(window, confirm, evaluation)
     now = 100
     for step in script:
         if isinstance(step, int):
@@ -150,8 +185,11 @@ def test_outliers_on_both_sides_confirm_nothing() -> None:
     assert lines.last[0] == 100.0
 
 
-def test_an_enormous_price_there_and_back_within_an_interval_leaves_no_trace() -> None:
-    lines, twin = make(window=6, confirm=1)
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+def test_an_enormous_price_there_and_back_within_an_interval_leaves_no_trace(
+    evaluation: Evaluation,
+) -> None:
+    lines, twin = make(window=6, confirm=1, evaluation=evaluation)
     quiet = TickBatch.of([0, 1] * 3, [100.0, 50.0, 101.0, 51.0, 102.0, 50.5],
                          [101, 101, 111, 111, 121, 121])  # fmt: skip
     feed(lines, quiet)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rtre.errors import DataError
-from rtre.models.order import rank_table, tail_probability, tail_ranks
+from rtre.order import rank_table, tail_probability, tail_ranks
 
 
 @pytest.mark.parametrize(

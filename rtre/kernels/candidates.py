@@ -1,0 +1,219 @@
+"""The tail of a book without touching its whole P&L: a few candidate rows, and a bound on the rest.
+
+A book's VaR and ES need only its worst rows. `rtre.kernels.choose` looks at all rows once and keeps
+the ones with the lowest P&L as candidates, about twice as many as are needed; the lowest P&L among
+the others is the *floor*. From then on a tick updates the candidates alone, and lowers the floor by
+the most that any row can lose by it: an exposure that has changed by d since the choice has moved a
+row by d times a return, and the returns of an asset lie between its extremes. As long as the last
+candidate that is needed lies below the floor, no other row can be among the worst, and the tail is
+exact. Else the candidates are chosen anew.
+
+The bound uses the change since the choice and not the path, so prices that go to and fro spend no
+margin; a price that comes back to where it was restores the floor.
+
+The row of the open interval changes in another way, with the return as well as with the price. It
+is kept apart and merged when the tail is read. When its interval closes it joins the candidates, or
+the others if it lies above the floor.
+
+Candidates have fixed places: `columns`, `values` and the columns of `packed`, the returns of each
+holding side by side, so that a tick is one short vectorised loop. `order` lists the places from the
+worst P&L up; it is nearly sorted from one tick to the next.
+"""
+
+from __future__ import annotations
+
+import math
+
+from rtre.kernels import layout
+from rtre.kernels.books import cell, refresh
+from rtre.kernels.choose import renew
+from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.layout import (
+    ANCHOR,
+    CHOSEN,
+    H_EVERY_TICK,
+    H_HEAD,
+    H_ROWS,
+    L_FLOOR,
+    L_OPEN,
+    L_START,
+    LAST,
+    UNITS,
+    W_COUNT,
+    W_SINCE,
+    W_STALE,
+    W_TOUCHED,
+)
+from rtre.kernels.tail import complete_rows, select_smallest
+from rtre.market import Float64, Int64
+
+TOLERANCE = 1e-11  #: of the size of the worst P&L: far above the rounding of an audit's span
+AUDIT_EVERY = 100_000  #: evaluations after which the candidates are chosen anew in any case
+
+
+@inlined
+def displacement(change: float, low: float, high: float) -> float:
+    """The most that a row can lose by a change of exposure; [low, high] has all returns and 0."""
+    return -min(change * low, change * high)
+
+
+@inlined
+def advance(
+    values: Float64,
+    packed: Float64,
+    limits: Float64,
+    holding: Float64,
+    extremes: Float64,
+    count: int,
+    price: float,
+    last: float,
+) -> None:
+    """Move a book's candidates and its floor with one price, from `last` to `price`.
+
+    `holding` and `packed` are the rows of the asset's holding in the book.
+    """
+    units, chosen = holding[UNITS], holding[CHOSEN]
+    low, high = extremes[0], extremes[1]
+    limits[L_FLOOR] -= displacement(units * (price - chosen), low, high) - displacement(
+        units * (last - chosen), low, high
+    )
+    change = units * (price - last)
+    v, r = values[:count], packed[:count]
+    for q in range(count):
+        v[q] += r[q] * change
+
+
+@kernel
+def floor_of(F: Float64, I: Int64, b: int) -> float:  # noqa: E741
+    """The floor at the last prices, worked out from the prices of the choice."""
+    prices, extremes, holdings = layout.prices(F, I), layout.extremes(F, I), layout.holdings(F, I)
+    held, bounds = layout.held(I), layout.bounds(I)
+    floor = layout.limits(F, I)[b, L_START]
+    for k in range(bounds[b], bounds[b + 1]):
+        h, i = held[k, 0], held[k, 1]
+        change = holdings[h, UNITS] * (prices[i, LAST] - holdings[h, CHOSEN])
+        if not math.isnan(change):
+            floor -= displacement(change, extremes[i, 0], extremes[i, 1])
+    return float(floor)
+
+
+@kernel
+def recall(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
+    """Work out candidates, floor and open row of a book at the last prices, from its anchor."""
+    prices, holdings, packed = layout.prices(F, I), layout.holdings(F, I), layout.packed(F, I)
+    held, bounds, limits = layout.held(I), layout.bounds(I), layout.limits(F, I)
+    count = layout.watch(I)[b, W_COUNT]
+    values = layout.values(F, I)[b, :count]
+    values[:] = layout.anchors(F, I)[b, :count]
+    for k in range(bounds[b], bounds[b + 1]):
+        h, i = held[k, 0], held[k, 1]
+        change = holdings[h, UNITS] * (prices[i, LAST] - holdings[h, ANCHOR])
+        if not math.isnan(change) and change != 0.0:
+            returns = packed[h, :count]
+            for q in range(count):
+                values[q] += change * returns[q]
+    limits[b, L_FLOOR] = floor_of(F, I, b)
+    limits[b, L_OPEN] = cell(F, I, b, I[H_HEAD], -1)
+
+
+@inlined
+def settle(values: Float64, order: Int64, count: int) -> None:
+    """Sort `order` by value; it is nearly sorted already."""
+    if count == 0:
+        return
+    before = values[order[0]]
+    for j in range(1, count):
+        place = order[j]
+        x = values[place]
+        if x >= before:
+            before = x
+            continue
+        k = j - 1
+        while k >= 0 and values[order[k]] > x:
+            order[k + 1] = order[k]
+            k -= 1
+        order[k + 1] = place
+
+
+@inlined
+def closed_rows(I: Int64, b: int) -> int:  # noqa: E741
+    """Complete rows of a book, that of the open interval left out."""
+    n = layout.complete(I)[b]
+    return int(n) - int(I[H_ROWS] > 0 and layout.missing(I)[b, I[H_HEAD]] == 0)
+
+
+@inlined
+def bring_up(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
+    """Make a book's tail ready to be read at the last prices.
+
+    Cost: a few operations a candidate where every tick is evaluated, else one more for each
+    holding. O(W) for each holding where candidates are chosen.
+    """
+    watch = layout.watch(I)
+    if watch[b, W_TOUCHED] != 0 or layout.complete(I)[b] == 0:
+        return
+    count = watch[b, W_COUNT]
+    values, order = layout.values(F, I)[b], layout.order(I)[b]
+    if watch[b, W_STALE] != 0 or watch[b, W_SINCE] >= AUDIT_EVERY:
+        renew(F, I, b)
+    else:
+        if I[H_EVERY_TICK] == 0:
+            recall(F, I, b)
+        settle(values, order, count)
+        want, floor = layout.need(I)[layout.complete(I)[b]], layout.limits(F, I)[b, L_FLOOR]
+        if not suffices(values, order, floor, count, closed_rows(I, b), want):
+            renew(F, I, b)
+    watch[b, W_SINCE] += 1
+
+
+@inlined
+def read_worst(F: Float64, I: Int64, b: int, out: Float64) -> int:  # noqa: E741
+    """Write the worst P&L of a book to `out`, ascending: ``need[n]`` of its n complete rows.
+
+    Returns n. `bring_up` comes first; reading changes nothing.
+    """
+    n, watch = int(layout.complete(I)[b]), layout.watch(I)
+    want = layout.need(I)[n]
+    if watch[b, W_TOUCHED] != 0:
+        refresh(F, I, b)
+        n = complete_rows(layout.pnl(F, I)[b], layout.missing(I)[b], I[H_ROWS], out)
+        select_smallest(out, n, want)
+    else:
+        values, order = layout.values(F, I)[b], layout.order(I)[b]
+        open_pnl, has_open = layout.limits(F, I)[b, L_OPEN], n > closed_rows(I, b)
+        merge(values, order, watch[b, W_COUNT], open_pnl, has_open, want, out)
+    return n
+
+
+@inlined
+def suffices(
+    values: Float64, order: Int64, floor: float, count: int, closed: int, want: int
+) -> bool:
+    """Whether the `want` worst of `closed` rows are certainly among the `count` candidates."""
+    if count == closed:
+        return True
+    if count < want:
+        return False
+    last, worst = values[order[want - 1]], values[order[0]]
+    return bool(last <= floor - TOLERANCE * (abs(floor) + abs(worst)))
+
+
+@inlined
+def merge(
+    values: Float64,
+    order: Int64,
+    count: int,
+    open_pnl: float,
+    has_open: bool,
+    want: int,
+    out: Float64,
+) -> None:
+    """Write the `want` lowest of the candidates and the open interval's row, ascending."""
+    j = 0
+    for t in range(want):
+        if has_open and (j == count or open_pnl < values[order[j]]):
+            out[t] = open_pnl
+            has_open = False
+        else:
+            out[t] = values[order[j]]
+            j += 1

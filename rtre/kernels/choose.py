@@ -1,0 +1,164 @@
+"""Choosing a book's candidates (`rtre.kernels.candidates`): by a look at all rows, when it must be.
+
+Choosing costs a look at all rows for each holding. A book that has to choose again sooner than that
+pays off, several times in a row, falls back to touching every row until the grid interval closes.
+"""
+
+from __future__ import annotations
+
+import math
+
+from rtre.kernels import layout
+from rtre.kernels.books import anchor, cell, refresh
+from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.layout import (
+    CHOSEN,
+    H_EVERY_TICK,
+    H_HEAD,
+    H_PLACES,
+    H_ROWS,
+    H_WINDOW,
+    L_DRIFT,
+    L_FLOOR,
+    L_OPEN,
+    L_START,
+    LAST,
+    SPARE_PLACES,
+    W_COUNT,
+    W_FALLBACKS,
+    W_REBUILDS,
+    W_SINCE,
+    W_STALE,
+    W_STRIKES,
+    W_TOUCHED,
+)
+from rtre.kernels.sorted_window import lower_bound
+from rtre.kernels.tail import select_smallest
+from rtre.market import Float64, Int64
+
+STRIKES = 3  #: choices in a row that did not pay off and are still forgiven
+
+
+@inlined
+def worth_it(I: Int64, b: int, holdings: int, since: int) -> bool:  # noqa: E741
+    """Whether candidates that lasted `since` evaluations were cheaper than touching every row.
+
+    In units of one number read, changed and written: choosing is a sum over all holdings and a
+    selection; touching every row is one such pass and a look at each; a candidate is updated and
+    compared.
+    """
+    window, places = I[H_WINDOW], I[H_PLACES]
+    choosing = (holdings + 8.0) * window
+    saved = 4.0 * window - 3.0 * places
+    return bool(saved > 0.0 and since * saved >= choosing)
+
+
+@kernel
+def choose(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
+    """Choose a book's candidates from all its rows; every-tick books move their anchor here.
+
+    Cost: O(W) for each holding.
+    """
+    holdings, held, bounds = layout.holdings(F, I), layout.held(I), layout.bounds(I)
+    limits, watch, prices = layout.limits(F, I), layout.watch(I), layout.prices(F, I)
+    if I[H_EVERY_TICK] != 0:
+        anchor(F, I, b)
+        rows = layout.anchored(F, I)[b]
+        audit(layout.values(F, I)[b], layout.columns(I)[b], rows, limits[b], watch[b])
+    else:
+        refresh(F, I, b)
+        rows = layout.pnl(F, I)[b]
+    if watch[b, W_REBUILDS] > 0 and watch[b, W_SINCE] >= 0:  # not the first, nor after a close
+        paid = worth_it(I, b, bounds[b + 1] - bounds[b], watch[b, W_SINCE])
+        watch[b, W_STRIKES] = 0 if paid else watch[b, W_STRIKES] + 1
+    watch[b, W_REBUILDS] += 1
+    watch[b, W_STALE] = 0
+    watch[b, W_SINCE] = 0
+    for k in range(bounds[b], bounds[b + 1]):
+        holdings[held[k, 0], CHOSEN] = prices[held[k, 1], LAST]
+    pick(F, I, b, rows)
+    limits[b, L_OPEN] = cell(F, I, b, I[H_HEAD], -1)
+    limits[b, L_FLOOR] = limits[b, L_START]
+
+
+@inlined
+def audit(values: Float64, columns: Int64, rows: Float64, limits: Float64, watch: Int64) -> None:
+    """Compare the candidates with sums made afresh; keep the largest relative difference."""
+    if watch[W_STALE] != 0 or watch[W_COUNT] == 0:
+        return
+    size, drift = 0.0, 0.0
+    for q in range(watch[W_COUNT]):
+        size = max(size, abs(rows[columns[q]]))
+        drift = max(drift, abs(values[q] - rows[columns[q]]))
+    if size > 0.0:
+        limits[L_DRIFT] = max(limits[L_DRIFT], drift / size)
+
+
+@kernel
+def pick(F: Float64, I: Int64, b: int, rows: Float64) -> None:  # noqa: E741
+    """Take the rows with the lowest P&L as candidates, in order, and set the floor."""
+    missing, watch, order = layout.missing(I)[b], layout.watch(I), layout.order(I)[b]
+    columns, values, anchors = layout.columns(I)[b], layout.values(F, I)[b], layout.anchors(F, I)[b]
+    anchored, front, head = layout.anchored(F, I)[b], layout.scratch(F, I)[1], I[H_HEAD]
+    n = 0
+    for s in range(I[H_ROWS]):
+        if missing[s] == 0 and s != head:
+            front[n] = rows[s]
+            n += 1
+    count = min(n, I[H_PLACES] - SPARE_PLACES)
+    if count < n:
+        select_smallest(front, n, count + 1)
+        floor = front[count]
+    else:
+        select_smallest(front, n, n)
+        floor = math.inf
+    order[:count] = -1
+    at_floor = count - lower_bound(front, count, floor)  # candidates that equal the floor
+    place = 0
+    for s in range(I[H_ROWS]):
+        x = rows[s]
+        if missing[s] != 0 or s == head or x > floor:
+            continue
+        if x == floor:
+            if at_floor == 0:
+                continue
+            at_floor -= 1
+        columns[place], values[place], anchors[place] = s, x, anchored[s]
+        rank = lower_bound(front, count, x)
+        while order[rank] >= 0:  # equal ones stand side by side
+            rank += 1
+        order[rank] = place
+        place += 1
+    watch[b, W_COUNT] = count
+    layout.limits(F, I)[b, L_START] = floor
+    for place in range(count):
+        pack(F, I, b, place)
+
+
+@inlined
+def pack(F: Float64, I: Int64, b: int, place: int) -> None:  # noqa: E741
+    """Copy the returns of a candidate's row to its place, for each holding."""
+    returns, packed = layout.returns(F, I), layout.packed(F, I)
+    held, bounds, s = layout.held(I), layout.bounds(I), layout.columns(I)[b, place]
+    for k in range(bounds[b], bounds[b + 1]):
+        packed[held[k, 0], place] = returns[held[k, 1], s]
+
+
+@inlined
+def fall_back(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
+    """Touch every row of a book from now on, until the grid interval closes."""
+    watch = layout.watch(I)
+    watch[b, W_TOUCHED] = 1
+    watch[b, W_FALLBACKS] += 1
+    if I[H_EVERY_TICK] != 0:
+        layout.pnl(F, I)[b] = layout.anchored(F, I)[b]  # the anchor has just been moved
+
+
+@kernel
+def renew(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
+    """Choose candidates anew, or fall back where that has not paid off for too long."""
+    choose(F, I, b)
+    watch = layout.watch(I)
+    if watch[b, W_STRIKES] > STRIKES:
+        watch[b, W_STRIKES] = STRIKES  # one more failure after the next close, and it falls back
+        fall_back(F, I, b)

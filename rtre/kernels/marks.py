@@ -1,0 +1,147 @@
+"""Tails of symbols and books, as their marks stand: after each tick, or when they are asked for."""
+
+from __future__ import annotations
+
+import math
+
+from rtre.kernels import layout
+from rtre.kernels.candidates import bring_up, read_worst
+from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.layout import (
+    C_OBSERVED,
+    H_ASSETS,
+    H_BOOKS,
+    H_EVERY_TICK,
+    H_HEAD,
+    H_LEVELS,
+    H_MIN_OBS,
+    LAST,
+)
+from rtre.kernels.tail import ES, VAR, K, es_of_ascending, tail_of_ascending, var_of_ascending
+from rtre.market import Float64, Int64
+
+
+@inlined
+def worst_of_symbol(F: Float64, I: Int64, i: int, out: Float64) -> int:  # noqa: E741
+    """Write the worst P&L of a symbol's net position to `out`, ascending: ``need[n]`` of n.
+
+    Its closed returns are sorted; that of the open interval is merged in. Returns n.
+    """
+    n = int(layout.clocks(I)[i, C_OBSERVED])
+    want = layout.need(I)[n]
+    exposure = layout.net(F, I)[i] * layout.prices(F, I)[i, LAST]
+    newest = layout.returns(F, I)[i, I[H_HEAD]]
+    ascending = layout.ascending(F, I)[i]
+    has_open = not math.isnan(newest)
+    closed = n - int(has_open)
+    j = 0
+    for t in range(want):
+        # a short position loses at the upper end
+        r = math.nan
+        if j < closed:
+            r = ascending[j] if exposure >= 0.0 else ascending[closed - 1 - j]
+        worse = newest < r if exposure >= 0.0 else newest > r
+        if has_open and (j == closed or worse):
+            r = newest
+            has_open = False
+        else:
+            j += 1
+        out[t] = exposure * r
+    return n
+
+
+@inlined
+def keep_tail(F: Float64, I: Int64, line: int, n: int, worst: Float64) -> None:  # noqa: E741
+    """Write VaR and ES of a line to `tails`, and to `peaks` where they are higher."""
+    tails, peaks = layout.tails(F, I)[line], layout.peaks(F, I)[line]
+    if n < I[H_MIN_OBS]:
+        tails[:] = math.nan
+        return
+    ranks, expected = layout.rank_table(I), layout.expected_losses(F, I)
+    for c in range(I[H_LEVELS]):
+        k = ranks[c, n, K]
+        var = var_of_ascending(worst, 1.0, k)
+        es = es_of_ascending(worst, 1.0, k, expected[c, n], var)
+        tails[c, VAR], tails[c, ES] = var, es
+        if not peaks[c, VAR] >= var:  # NaN before the first
+            peaks[c, VAR] = var
+        if not peaks[c, ES] >= es:
+            peaks[c, ES] = es
+
+
+@inlined
+def keep_symbol(F: Float64, I: Int64, i: int) -> None:  # noqa: E741
+    """Bring `tails` and `peaks` of a symbol up to date."""
+    worst = layout.scratch(F, I)[0]
+    n = layout.clocks(I)[i, C_OBSERVED]
+    if n >= I[H_MIN_OBS]:
+        worst_of_symbol(F, I, i, worst)
+    keep_tail(F, I, i, n, worst)
+
+
+@inlined
+def keep_book(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
+    """Bring `tails` and `peaks` of a book up to date."""
+    worst = layout.scratch(F, I)[0]
+    n = layout.complete(I)[b]
+    if n >= I[H_MIN_OBS]:
+        bring_up(F, I, b)
+        read_worst(F, I, b, worst)
+    keep_tail(F, I, I[H_ASSETS] + b, n, worst)
+
+
+@inlined
+def evaluate_holders(F: Float64, I: Int64, i: int) -> None:  # noqa: E741
+    """Bring the tails of an asset and of the books that hold it up to date."""
+    first, book = layout.first(I), layout.book(I)
+    keep_symbol(F, I, i)
+    for h in range(first[i], first[i + 1]):
+        keep_book(F, I, book[h])
+
+
+@kernel
+def evaluate_all(F: Float64, I: Int64) -> None:  # noqa: E741
+    """Bring the tails of all lines up to date."""
+    for i in range(I[H_ASSETS]):
+        keep_symbol(F, I, i)
+    for b in range(I[H_BOOKS]):
+        keep_book(F, I, b)
+
+
+@kernel
+def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> None:  # noqa: E741
+    """Tails of several lines, with their errors.
+
+    Parameters
+    ----------
+    F, I : (..,) float64 and int64
+        The arenas of `rtre.kernels.layout`. Where every tick is evaluated nothing changes in them;
+        else the books are brought up to the last prices.
+    which : (j,) int64
+        Lines to evaluate; each has at least one observation.
+    out : (L, C, 5) float64
+        Rows of `which` are written: var, es, var_low, var_high, es_se.
+    """
+    assets = I[H_ASSETS]
+    ranks, expected = layout.rank_table(I), layout.expected_losses(F, I)
+    worst = layout.scratch(F, I)[0]
+    for line in which:
+        if line < assets:
+            n = worst_of_symbol(F, I, line, worst)
+        else:
+            if I[H_EVERY_TICK] == 0:
+                bring_up(F, I, line - assets)
+            n = read_worst(F, I, line - assets, worst)
+        for c in range(I[H_LEVELS]):
+            tail_of_ascending(worst, n, 1.0, ranks[c, n], expected[c, n], out[line, c])
+
+
+@kernel
+def take_peaks(F: Float64, I: Int64, out: Float64) -> None:  # noqa: E741
+    """Copy `peaks`, (L, C, 2), to `out` and begin again at the tails as they are now."""
+    tails, peaks = layout.tails(F, I), layout.peaks(F, I)
+    out[:] = peaks
+    for line in range(len(peaks)):
+        for c in range(I[H_LEVELS]):
+            peaks[line, c, VAR] = tails[line, c, VAR]
+            peaks[line, c, ES] = tails[line, c, ES]

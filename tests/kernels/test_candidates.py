@@ -1,0 +1,255 @@
+"""Tails of books from candidates: after each tick what a sort of the whole P&L gives."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtre.kernels import layout
+from rtre.kernels.candidates import displacement
+from rtre.market import TickBatch, Universe
+from rtre.models.historical import tail_of_sorted
+from rtre.order import tail_ranks
+from rtre.windows.lines import Evaluation, Lines
+
+N, WINDOW, SECOND = 4, 150, 10**9
+CONFIDENCES = (0.9, 0.97)
+UNIVERSE = Universe(tuple("ABCD"))
+BOOKS = {
+    "long": {"A": 1.0, "B": 2.0, "C": 3.0},
+    "hedged": {"A": 5.0, "B": -4.0, "D": -1.0},
+    "one": {"D": -2.0},
+}
+EVALUATIONS: tuple[Evaluation, ...] = ("every-tick", "per-batch")
+
+
+class Market:
+    """Random ticks into `Lines`, and the tails that a sort gives."""
+
+    def __init__(self, evaluation: Evaluation, seed: int, window: int = WINDOW) -> None:
+        self.lines = Lines(
+            UNIVERSE, BOOKS, window=window, interval_ns=SECOND, jump=10.0,
+            confidences=CONFIDENCES, evaluation=evaluation,
+        )  # fmt: skip
+        self.rng = np.random.default_rng(seed)
+        self.interval = 1_000
+        self.level = 100.0 * np.exp(self.rng.normal(size=N))
+
+    def tick(self, asset: int, price: float, interval: int | None = None) -> None:
+        at = (self.interval if interval is None else interval) * SECOND
+        self.level[asset] = price
+        batch = TickBatch.of(asset, price, at)
+        if self.lines.apply(batch, 0) == 0:
+            self.lines.open_row(self.interval)
+            assert self.lines.apply(batch, 0) == 1
+
+    def step(self, asset: int, size: float) -> None:
+        self.tick(asset, self.level[asset] * math.exp(size * self.rng.standard_t(3)))
+
+    def close(self, size: float, assets: range = range(N)) -> None:
+        self.interval += 1
+        for asset in assets:
+            self.step(asset, size)
+
+    def fill(self, size: float = 1e-2) -> None:
+        for _ in range(self.lines.window + 5):
+            self.close(size)
+
+    def watched(self, what: int) -> int:
+        return int(layout.watch(self.lines.ints)[:, what].sum())
+
+    def check(self) -> None:
+        """Every line against brute force. P&L of some 500 with 1e-15 each a tick: 1e-11 of that."""
+        lines = self.lines
+        which = np.flatnonzero(lines.observations() >= 2)
+        out = np.full((len(lines), 2, layout.TAIL), math.nan)
+        lines.tails(which, out)
+        kept = layout.tails(lines.floats, lines.ints)
+        for line in which.tolist():
+            losses = np.sort(0.0 - self.pnl(line))[::-1]
+            for c, confidence in enumerate(CONFIDENCES):
+                want = tail_of_sorted(losses, tail_ranks(len(losses), confidence))
+                wanted = (want.var, want.es, want.var_low, want.var_high, want.es_se)
+                assert out[line, c] == pytest.approx(wanted, rel=1e-9, abs=1e-9, nan_ok=True)
+                if lines.every_tick:
+                    assert kept[line, c, :2].tolist() == out[line, c, :2].tolist()
+
+    def pnl(self, line: int) -> np.ndarray:
+        lines = self.lines
+        if line < N:
+            units = {UNIVERSE.symbols[line]: float(lines.net[line])}
+        else:
+            units = list(BOOKS.values())[line - N]
+        assets = [UNIVERSE.asset(s) for s in units]
+        exposure = np.array(list(units.values())) * lines.last[assets]
+        rows = exposure @ lines.returns[assets]
+        return np.asarray(rows[~np.isnan(rows)])
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+def test_small_steps_keep_the_candidates_and_the_tail_is_exact(evaluation: Evaluation) -> None:
+    market = Market(evaluation, 1)
+    market.fill()
+    market.check()
+    before = market.watched(layout.W_REBUILDS)
+    for k in range(600):
+        market.step(k % N, 1e-5)
+        market.check()
+    assert market.watched(layout.W_COUNT) < 3 * WINDOW, "some rows are no candidates"
+    assert market.watched(layout.W_REBUILDS) - before <= 3
+    assert market.watched(layout.W_FALLBACKS) == 0
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+def test_intervals_close_without_a_new_choice_each_time(evaluation: Evaluation) -> None:
+    market = Market(evaluation, 2)
+    market.fill()
+    market.check()
+    before = market.watched(layout.W_REBUILDS)
+    closes = 60
+    for _ in range(closes):
+        market.close(1e-4)
+        market.check()
+        for k in range(40):
+            market.step(k % N, 1e-5)
+        market.check()
+    assert market.watched(layout.W_REBUILDS) - before < 3 * closes / 4
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+def test_large_steps_make_a_book_fall_back_and_it_returns_at_the_close(
+    evaluation: Evaluation,
+) -> None:
+    market = Market(evaluation, 3)
+    market.fill()
+    for k in range(60):
+        market.step(k % N, 0.5)
+        market.check()
+    assert market.watched(layout.W_FALLBACKS) >= 1
+    assert market.watched(layout.W_TOUCHED) >= 1
+    market.close(1e-4)
+    market.check()
+    assert market.watched(layout.W_TOUCHED) == 0
+    for k in range(300):
+        market.step(k % N, 1e-6)
+        market.check()
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+def test_a_price_that_returns_to_its_old_value_restores_the_floor(evaluation: Evaluation) -> None:
+    market = Market(evaluation, 4)
+    market.fill()
+    market.check()
+    floors = layout.limits(market.lines.floats, market.lines.ints)[:, layout.L_FLOOR]
+    before, price = floors.copy(), market.level[0]
+    for _ in range(50):  # a prototype marked assets as changed by "no change yet", and overflowed
+        market.tick(0, price * 1.0001)
+        market.check()
+        assert (floors <= before).all()
+        market.tick(0, price)
+        market.check()
+        np.testing.assert_allclose(floors, before, rtol=1e-12)
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+def test_late_ticks_gaps_and_silent_assets_leave_the_tail_exact(evaluation: Evaluation) -> None:
+    market = Market(evaluation, 5)
+    market.fill()
+    rng = market.rng
+    for k in range(300):
+        draw = rng.random()
+        if draw < 0.1:
+            market.close(1e-3, range(1, N))  # A is silent: its books miss the row
+        elif draw < 0.15:
+            market.interval += 3
+            market.close(1e-3)
+        elif draw < 0.25:
+            newest = market.lines.clocks[:, layout.C_INTERVAL].tolist()
+            for asset, interval in enumerate(newest):
+                if 0 < interval < market.interval:
+                    market.tick(asset, market.level[asset] * 1.01, interval)
+        elif draw < 0.3:
+            market.lines.break_chain(int(rng.integers(N)))
+        else:
+            market.step(k % N, 1e-4)
+        market.check()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, N - 1),
+            st.sampled_from([0.0, 1e-9, 1e-6, 1e-4, 1e-2, 0.3, -0.3, -1e-4, -1e-9]),
+            st.sampled_from([0, 0, 0, 0, 1, 2]),
+        ),
+        max_size=60,
+    ),
+    st.sampled_from([2, 3, 60, 100]),
+    st.sampled_from(EVALUATIONS),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_moves_give_what_a_sort_gives(
+    moves: list[tuple[int, float, int]], window: int, evaluation: Evaluation
+) -> None:
+    market = Market(evaluation, 6, window)
+    market.fill()
+    for asset, move, gap in moves:
+        market.interval += gap
+        market.tick(asset, market.level[asset] * (1.0 + move))
+        market.check()
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+def test_equal_and_constant_rows_are_all_the_same_tail(evaluation: Evaluation) -> None:
+    market = Market(evaluation, 7)
+    for _ in range(WINDOW + 5):
+        market.close(0.0)
+    market.check()
+    for k in range(50):
+        market.step(k % N, 0.0 if k % 2 else 1e-3)
+        market.check()
+
+
+def test_an_audit_finds_the_drift_of_many_ticks_and_it_is_tiny() -> None:
+    market = Market("every-tick", 8)
+    market.fill()
+    for k in range(2000):
+        market.step(k % N, 1e-6)
+    layout.watch(market.lines.ints)[:, layout.W_SINCE] = 10**9  # an audit is due
+    for k in range(N):
+        market.step(k, 1e-6)
+    drift = layout.limits(market.lines.floats, market.lines.ints)[:, layout.L_DRIFT]
+    assert (drift > 0.0).all()
+    # 2,000 roundings of 1e-16 each, at random
+    assert (drift < 1e-12).all()
+
+
+def test_peaks_hold_the_highest_of_the_ticks_since_they_were_taken() -> None:
+    market = Market("every-tick", 9)
+    market.fill()
+    lines = market.lines
+    out = np.empty((len(lines), 2, 2))
+    lines.take_peaks(out)
+    kept = layout.tails(lines.floats, lines.ints)
+    seen = [kept[:, :, :2].copy()]
+    for k in range(100):
+        market.step(k % N, 1e-2)
+        seen.append(kept[:, :, :2].copy())
+    lines.take_peaks(out)
+    np.testing.assert_array_equal(out, np.max(seen, axis=0))
+    lines.take_peaks(out)
+    np.testing.assert_array_equal(out, seen[-1])
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1.0, 0.0), st.floats(0.0, 10.0), st.floats(0.0, 1.0))
+def test_no_return_between_the_extremes_loses_more_than_the_displacement(
+    change: float, low: float, high: float, where: float
+) -> None:
+    r = min(max(low + where * (high - low), low), high)
+    bound = displacement(change, low, high)
+    assert bound >= 0.0
+    assert change * r >= -bound

@@ -55,7 +55,7 @@ def state_size(need: int) -> int:
     >>> state_size(11)
     23
     """
-    return ROWS + need + need // 4 + _SPARE
+    return ROWS + members_for(need)
 
 
 @inlined

@@ -6,6 +6,7 @@ import numpy as np
 
 from rtre.kernels import layout
 from rtre.kernels.layout import (
+    AMENDED,
     ANCHOR,
     C_BASE_INTERVAL,
     C_INTERVAL,
@@ -198,7 +199,8 @@ def _fill(floats: Float64, ints: Int64, of: list[tuple[int, int, float]], candid
     layout.held(ints)[:, 0], layout.held(ints)[:, 1] = by_book, assets[by_book]
     layout.holdings(floats, ints)[:, UNITS] = [h[2] for h in of]
     layout.holdings(floats, ints)[:, (ANCHOR, CHOSEN)] = np.nan
-    layout.watch(ints)[:, (W_STALE, W_FRESH)] = 1
+    layout.watch(ints)[:, W_STALE] = AMENDED
+    layout.watch(ints)[:, W_FRESH] = 1
     layout.watch(ints)[:, W_TOUCHED] = int(not candidates)
     for asset, holding_book, units in of:
         layout.missing(ints)[holding_book] += 1

@@ -25,14 +25,14 @@ from __future__ import annotations
 import math
 
 from rtre.kernels import layout
-from rtre.kernels.books import cell, refresh
-from rtre.kernels.choose import renew
+from rtre.kernels.books import cell
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
     ANCHOR,
     CHOSEN,
     H_EVERY_TICK,
     H_HEAD,
+    H_PLACES,
     H_ROWS,
     L_FLOOR,
     L_OPEN,
@@ -40,15 +40,17 @@ from rtre.kernels.layout import (
     LAST,
     UNITS,
     W_COUNT,
+    W_FRESH,
+    W_PENDING,
     W_SINCE,
     W_STALE,
     W_TOUCHED,
 )
 from rtre.kernels.tail import complete_rows, select_smallest
+from rtre.kernels.touch import collect
 from rtre.market import Float64, Int64
 
 TOLERANCE = 1e-11  #: of the size of the worst P&L: far above the rounding of an audit's span
-AUDIT_EVERY = 100_000  #: evaluations after which the candidates are chosen anew in any case
 
 
 @inlined
@@ -143,46 +145,47 @@ def closed_rows(I: Int64, b: int) -> int:  # noqa: E741
 
 
 @inlined
-def bring_up(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
-    """Make a book's tail ready to be read at the last prices.
+def find_worst(F: Float64, I: Int64, b: int, check: bool, out: Float64) -> bool:  # noqa: E741
+    """Write the worst P&L of a book at the last prices to `out`, ascending: ``need[n]`` of n rows.
+
+    Returns False, and marks the book as pending, where that takes a look at all rows: then
+    `rtre.kernels.choose.renew_books` comes first. It is not called from here, because a call, even
+    one that is not made, makes numba count the references to every array on the way. Without
+    `check` the book is known to be ready, and nothing is changed that a later tick could see.
 
     Cost: a few operations a candidate where every tick is evaluated, else one more for each
-    holding. O(W) for each holding where candidates are chosen.
+    holding. Where the book is touched: a count over its rows.
     """
-    watch = layout.watch(I)
-    if watch[b, W_TOUCHED] != 0 or layout.complete(I)[b] == 0:
-        return
-    count = watch[b, W_COUNT]
-    values, order = layout.values(F, I)[b], layout.order(I)[b]
-    if watch[b, W_STALE] != 0 or watch[b, W_SINCE] >= AUDIT_EVERY:
-        renew(F, I, b)
+    watch, n = layout.watch(I), layout.complete(I)[b]
+    want = layout.need(I)[n]
+    if watch[b, W_TOUCHED] != 0:
+        if I[H_PLACES] == 0:
+            complete_rows(layout.pnl(F, I)[b], layout.missing(I)[b], I[H_ROWS], out)
+            select_smallest(out, n, want)
+            return True
+        pnl, missing, state = layout.pnl(F, I)[b], layout.missing(I)[b], layout.columns(I)[b]
+        fresh = I[H_EVERY_TICK] != 0 or watch[b, W_FRESH] != 0
+        ready = n == 0 or (fresh and collect(pnl, missing, want, state, out) == want)
     else:
         if I[H_EVERY_TICK] == 0:
             recall(F, I, b)
-        settle(values, order, count)
-        want, floor = layout.need(I)[layout.complete(I)[b]], layout.limits(F, I)[b, L_FLOOR]
-        if not suffices(values, order, floor, count, closed_rows(I, b), want):
-            renew(F, I, b)
-    watch[b, W_SINCE] += 1
-
-
-@inlined
-def read_worst(F: Float64, I: Int64, b: int, out: Float64) -> int:  # noqa: E741
-    """Write the worst P&L of a book to `out`, ascending: ``need[n]`` of its n complete rows.
-
-    Returns n. `bring_up` comes first; reading changes nothing.
-    """
-    n, watch = int(layout.complete(I)[b]), layout.watch(I)
-    want = layout.need(I)[n]
-    if watch[b, W_TOUCHED] != 0:
-        refresh(F, I, b)
-        n = complete_rows(layout.pnl(F, I)[b], layout.missing(I)[b], I[H_ROWS], out)
-        select_smallest(out, n, want)
-    else:
-        values, order = layout.values(F, I)[b], layout.order(I)[b]
-        open_pnl, has_open = layout.limits(F, I)[b, L_OPEN], n > closed_rows(I, b)
-        merge(values, order, watch[b, W_COUNT], open_pnl, has_open, want, out)
-    return n
+        values, order, count = layout.values(F, I)[b], layout.order(I)[b], watch[b, W_COUNT]
+        limits, closed = layout.limits(F, I)[b], closed_rows(I, b)
+        ready = not check or watch[b, W_STALE] == 0
+        if ready:
+            settle(values, order, count)
+            # just chosen, they are right; among equal rows the bound could not tell
+            ready = (
+                not check
+                or watch[b, W_SINCE] == 0
+                or suffices(values, order, limits[L_FLOOR], count, closed, want)
+            )
+        if ready:
+            merge(values, order, count, limits[L_OPEN], n > closed, want, out)
+    if check:
+        watch[b, W_PENDING] = int(not ready)
+        watch[b, W_SINCE] += int(ready)
+    return bool(ready)
 
 
 @inlined

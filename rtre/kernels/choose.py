@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 
-from rtre.kernels import layout
+from rtre.kernels import layout, touch
 from rtre.kernels.books import anchor, cell, refresh
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
+    AMENDED,
     CHOSEN,
+    H_BOOKS,
     H_EVERY_TICK,
     H_HEAD,
     H_PLACES,
@@ -26,6 +28,7 @@ from rtre.kernels.layout import (
     SPARE_PLACES,
     W_COUNT,
     W_FALLBACKS,
+    W_PENDING,
     W_REBUILDS,
     W_SINCE,
     W_STALE,
@@ -34,6 +37,7 @@ from rtre.kernels.layout import (
 )
 from rtre.kernels.sorted_window import lower_bound
 from rtre.kernels.tail import select_smallest
+from rtre.kernels.touch import collect
 from rtre.market import Float64, Int64
 
 STRIKES = 3  #: choices in a row that did not pay off and are still forgiven
@@ -84,7 +88,7 @@ def choose(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
 @inlined
 def audit(values: Float64, columns: Int64, rows: Float64, limits: Float64, watch: Int64) -> None:
     """Compare the candidates with sums made afresh; keep the largest relative difference."""
-    if watch[W_STALE] != 0 or watch[W_COUNT] == 0:
+    if watch[W_STALE] == AMENDED or watch[W_COUNT] == 0:
         return
     size, drift = 0.0, 0.0
     for q in range(watch[W_COUNT]):
@@ -150,15 +154,29 @@ def fall_back(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
     watch = layout.watch(I)
     watch[b, W_TOUCHED] = 1
     watch[b, W_FALLBACKS] += 1
+    layout.columns(I)[b] = 0  # from here on the state of `rtre.kernels.touch`
     if I[H_EVERY_TICK] != 0:
         layout.pnl(F, I)[b] = layout.anchored(F, I)[b]  # the anchor has just been moved
 
 
 @kernel
-def renew(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
-    """Choose candidates anew, or fall back where that has not paid off for too long."""
-    choose(F, I, b)
+def renew_books(F: Float64, I: Int64) -> None:  # noqa: E741
+    """Take the look at all rows that books wait for (`rtre.kernels.candidates.find_worst`).
+
+    Candidates are chosen anew; a book for which that has not paid off for too long falls back.
+    """
     watch = layout.watch(I)
-    if watch[b, W_STRIKES] > STRIKES:
-        watch[b, W_STRIKES] = STRIKES  # one more failure after the next close, and it falls back
-        fall_back(F, I, b)
+    for b in range(I[H_BOOKS]):
+        if watch[b, W_PENDING] == 0:
+            continue
+        if watch[b, W_TOUCHED] == 0:
+            choose(F, I, b)
+            if watch[b, W_STRIKES] <= STRIKES:
+                continue
+            watch[b, W_STRIKES] = STRIKES  # one more failure after the next close is enough
+            fall_back(F, I, b)
+        refresh(F, I, b)
+        want = layout.need(I)[layout.complete(I)[b]]
+        pnl, missing, state = layout.pnl(F, I)[b], layout.missing(I)[b], layout.columns(I)[b]
+        if collect(pnl, missing, want, state, layout.scratch(F, I)[0]) != want:
+            touch.settle(pnl, missing, want, state, layout.scratch(F, I)[0])

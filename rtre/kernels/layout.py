@@ -24,7 +24,7 @@ holdings (H, 3)       F        units of an asset in a book; price of the book's 
 values   (B, K)       F        P&L of each book's candidates (`rtre.kernels.candidates`)
 anchors  (B, K)       F        the same at the anchor prices
 packed   (H, K)       F        returns of the holding's asset in its book's candidate rows
-limits   (B, 5)       F        see the ``L_`` names below
+limits   (B, 4)       F        see the ``L_`` names below
 expected (C, W + 1)   F        expected losses in the tail, by number of observations
 tails    (N + B, C, 5)  F      var, es and their errors, where they are kept tick by tick
 peaks    (N + B, C, 2)  F      highest var and es since the last report
@@ -38,9 +38,10 @@ held     (H, 2)       I        holdings grouped by book, by asset in each: holdi
 bounds   (B + 1,)     I        holdings of book b in `held`: ``bounds[b]`` to ``bounds[b + 1]``
 missing  (B, W)       I        held assets without a return in that interval; 0 = row is complete
 complete (B,)         I        complete rows of each book
-columns  (B, K)       I        ring column of each candidate
+columns  (B, K)       I        ring column of each candidate; where TOUCHED, the state of
+                               `rtre.kernels.touch`
 order    (B, K)       I        candidates from the worst P&L up
-watch    (B, 8)       I        see the ``W_`` names below
+watch    (B, 9)       I        see the ``W_`` names below
 ranks    (C, W + 1, 3)  I      k, high, low by number of observations (`rtre.order`)
 need     (W + 1,)     I        order statistics wanted, by number of observations
 dirty    (N + B,)     I        what changed on a line since it was last evaluated: CHANGED, CLOSED
@@ -104,19 +105,22 @@ L_FLOOR = 0  #: no row outside the candidates has a P&L below it, at the last pr
 L_START = 1  #: the same at the prices at which the candidates were chosen
 L_OPEN = 2  #: P&L of the open interval's row
 L_DRIFT = 3  #: largest relative rounding that an audit has found
-L_BOUND = 4  #: threshold that the last look at all rows leaves for the next
-LIMITS = 5
+LIMITS = 4
 
 # columns of `watch`
 W_COUNT = 0  #: candidates
-W_STALE = 1  #: 1 where the candidates must be chosen anew
+W_STALE = 1  #: other than 0 where the candidates must be chosen anew: AMENDED or AUDITED
 W_TOUCHED = 2  #: 1 where every tick updates the P&L of every row
 W_SINCE = 3  #: evaluations since the candidates were chosen
 W_STRIKES = 4  #: times in a row that choosing anew came too soon to be worth it
 W_REBUILDS = 5  #: times that candidates were chosen
 W_FALLBACKS = 6  #: times that the book fell back to touching every row
 W_FRESH = 7  #: 1 where `pnl` is at the last prices
-WATCHED = 8
+W_PENDING = 8  #: 1 where the tail waits for a look at all rows (`rtre.kernels.choose.renew_books`)
+WATCHED = 9
+
+AMENDED = 1  #: rows have changed in a way that the candidates did not follow
+AUDITED = 2  #: they are right, and due to be compared with fresh sums
 
 
 State = tuple[Float64, Int64]

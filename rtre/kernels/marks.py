@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from rtre.kernels import layout
-from rtre.kernels.candidates import bring_up, read_worst
+from rtre.kernels.candidates import find_worst
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
+    AUDITED,
     C_OBSERVED,
     H_ASSETS,
     H_BOOKS,
@@ -16,9 +17,14 @@ from rtre.kernels.layout import (
     H_LEVELS,
     H_MIN_OBS,
     LAST,
+    W_PENDING,
+    W_SINCE,
+    W_STALE,
 )
 from rtre.kernels.tail import ES, VAR, K, es_of_ascending, tail_of_ascending, var_of_ascending
 from rtre.market import Float64, Int64
+
+AUDIT_EVERY = 100_000  #: ticks after which the candidates of a book are compared with fresh sums
 
 
 @inlined
@@ -80,60 +86,81 @@ def keep_symbol(F: Float64, I: Int64, i: int) -> None:  # noqa: E741
 
 
 @inlined
-def keep_book(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
-    """Bring `tails` and `peaks` of a book up to date."""
+def keep_book(F: Float64, I: Int64, b: int) -> bool:  # noqa: E741
+    """Bring `tails` and `peaks` of a book up to date; False where it is pending."""
     worst = layout.scratch(F, I)[0]
     n = layout.complete(I)[b]
-    if n >= I[H_MIN_OBS]:
-        bring_up(F, I, b)
-        read_worst(F, I, b, worst)
-    keep_tail(F, I, I[H_ASSETS] + b, n, worst)
+    watch = layout.watch(I)
+    if watch[b, W_SINCE] >= AUDIT_EVERY and watch[b, W_STALE] == 0:
+        watch[b, W_STALE] = AUDITED
+    ready = n < I[H_MIN_OBS] or find_worst(F, I, b, True, worst)
+    if ready:
+        keep_tail(F, I, I[H_ASSETS] + b, n, worst)
+    return ready
 
 
 @inlined
-def evaluate_holders(F: Float64, I: Int64, i: int) -> None:  # noqa: E741
-    """Bring the tails of an asset and of the books that hold it up to date."""
+def keep_holders(F: Float64, I: Int64, i: int) -> bool:  # noqa: E741
+    """Bring the tails of an asset and its books up to date; False where a book is pending."""
     first, book = layout.first(I), layout.book(I)
     keep_symbol(F, I, i)
+    ready = True
     for h in range(first[i], first[i + 1]):
-        keep_book(F, I, book[h])
+        ready &= keep_book(F, I, book[h])
+    return ready
 
 
 @kernel
-def evaluate_all(F: Float64, I: Int64) -> None:  # noqa: E741
-    """Bring the tails of all lines up to date."""
-    for i in range(I[H_ASSETS]):
-        keep_symbol(F, I, i)
+def keep_all(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
+    """Bring the tails of all lines up to date, or those of the books that were `pending` alone.
+
+    Returns how many books are pending afterwards.
+    """
+    watch, left = layout.watch(I), 0
+    if not pending:
+        for i in range(I[H_ASSETS]):
+            keep_symbol(F, I, i)
     for b in range(I[H_BOOKS]):
-        keep_book(F, I, b)
+        if not pending or watch[b, W_PENDING] != 0:
+            left += int(not keep_book(F, I, b))
+    return left
 
 
 @kernel
-def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> None:  # noqa: E741
+def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # noqa: E741
     """Tails of several lines, with their errors.
 
     Parameters
     ----------
     F, I : (..,) float64 and int64
         The arenas of `rtre.kernels.layout`. Where every tick is evaluated nothing changes in them;
-        else the books are brought up to the last prices.
+        else the books are brought to the last prices.
     which : (j,) int64
         Lines to evaluate; each has at least one observation.
     out : (L, C, 5) float64
         Rows of `which` are written: var, es, var_low, var_high, es_se.
+
+    Returns
+    -------
+    int
+        Books that are pending; their rows are not written.
     """
-    assets = I[H_ASSETS]
+    assets, left = I[H_ASSETS], 0
     ranks, expected = layout.rank_table(I), layout.expected_losses(F, I)
     worst = layout.scratch(F, I)[0]
+    check = I[H_EVERY_TICK] == 0  # else each tick has done so
     for line in which:
+        ready = True
         if line < assets:
             n = worst_of_symbol(F, I, line, worst)
         else:
-            if I[H_EVERY_TICK] == 0:
-                bring_up(F, I, line - assets)
-            n = read_worst(F, I, line - assets, worst)
-        for c in range(I[H_LEVELS]):
-            tail_of_ascending(worst, n, 1.0, ranks[c, n], expected[c, n], out[line, c])
+            n = layout.complete(I)[line - assets]
+            ready = find_worst(F, I, line - assets, check, worst)
+        if ready:
+            for c in range(I[H_LEVELS]):
+                tail_of_ascending(worst, n, 1.0, ranks[c, n], expected[c, n], out[line, c])
+        left += int(not ready)
+    return left
 
 
 @kernel

@@ -17,6 +17,7 @@ from rtre.kernels.candidates import floor_of
 from rtre.kernels.choose import pack
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
+    AMENDED,
     ANCHOR,
     C_AMENDED,
     C_INTERVAL,
@@ -27,7 +28,6 @@ from rtre.kernels.layout import (
     CLOSED,
     H_ASSETS,
     H_BOOKS,
-    H_EVERY_TICK,
     H_HEAD,
     H_OPEN,
     H_PLACES,
@@ -44,7 +44,6 @@ from rtre.kernels.layout import (
     W_STALE,
     W_TOUCHED,
 )
-from rtre.kernels.marks import evaluate_all
 from rtre.kernels.sorted_window import insert, remove, replace
 from rtre.market import Float64, Int64, Quality
 
@@ -90,7 +89,7 @@ def close_row(F: Float64, I: Int64, b: int, slot: int) -> None:  # noqa: E741
         return
     count = watch[b, W_COUNT]
     if count == I[H_PLACES]:
-        watch[b, W_STALE] = 1
+        watch[b, W_STALE] = AMENDED
         return
     layout.columns(I)[b, count] = slot
     layout.values(F, I)[b, count] = cell(F, I, b, slot, -1)
@@ -151,7 +150,7 @@ def recover(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
             revalue(F, I, b)
         return
     if watch[b, W_TOUCHED] != 0:
-        watch[b, W_TOUCHED], watch[b, W_STALE], watch[b, W_SINCE] = 0, 1, -1
+        watch[b, W_TOUCHED], watch[b, W_STALE], watch[b, W_SINCE] = 0, AMENDED, -1
     elif watch[b, W_STALE] == 0:
         layout.limits(F, I)[b, L_FLOOR] = floor_of(F, I, b)
 
@@ -159,6 +158,8 @@ def recover(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
 @kernel
 def open_row(F: Float64, I: Int64, interval: int) -> None:  # noqa: E741
     """Open the row of grid interval `interval`; where the ring is full the oldest row is evicted.
+
+    Where every tick is evaluated, `rtre.kernels.marks.keep_all` comes next.
 
     Cost: O(log W) and a short move for each asset, O(1) for each holding, O(candidates) a book.
     """
@@ -177,8 +178,6 @@ def open_row(F: Float64, I: Int64, interval: int) -> None:  # noqa: E741
     for b in range(I[H_BOOKS]):
         recover(F, I, b)
     layout.dirty(I)[:] = CHANGED | CLOSED
-    if I[H_EVERY_TICK] != 0:
-        evaluate_all(F, I)
 
 
 @kernel

@@ -22,6 +22,7 @@ from rtre.kernels.books import anchor, cell, is_current, reprice, revalue
 from rtre.kernels.candidates import advance
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
+    AMENDED,
     ANCHOR,
     APPLIED,
     BAD_PRICE,
@@ -61,7 +62,7 @@ from rtre.kernels.layout import (
     W_FRESH,
     W_STALE,
 )
-from rtre.kernels.marks import evaluate_holders
+from rtre.kernels.marks import keep_holders
 from rtre.kernels.sorted_window import insert, remove, replace
 from rtre.market import ASSET, PRICE, TS_EVENT, TS_INIT, Float64, Int64
 
@@ -165,8 +166,8 @@ def amend_window(F: Float64, I: Int64, i: int, old: float, new: float) -> None: 
 
 
 @inlined
-def apply(F: Float64, I: Int64, i: int, price: float, interval: int) -> None:  # noqa: E741
-    """Take an accepted tick into marks, grid, sorted window and books."""
+def apply(F: Float64, I: Int64, i: int, price: float, interval: int) -> bool:  # noqa: E741
+    """Take an accepted tick into marks, grid and books; False where a book's tail is pending."""
     prices, clocks = layout.prices(F, I), layout.clocks(I)
     last = prices[i, LAST]
     if interval != clocks[i, C_INTERVAL]:  # first tick of this asset in this interval
@@ -187,8 +188,7 @@ def apply(F: Float64, I: Int64, i: int, price: float, interval: int) -> None:  #
         price_holdings(F, I, i)
     if far or (slot >= 0 and slot != I[H_HEAD]):
         amend_books(F, I, i, slot, far)
-    if I[H_EVERY_TICK] != 0:
-        evaluate_holders(F, I, i)
+    return I[H_EVERY_TICK] == 0 or keep_holders(F, I, i)
 
 
 @inlined
@@ -269,7 +269,7 @@ def amend_books(F: Float64, I: Int64, i: int, slot: int, far: bool) -> None:  # 
             if far:
                 revalue(F, I, b)
             continue
-        watch[b, W_STALE] = 1
+        watch[b, W_STALE] = AMENDED
         if far:
             anchor(F, I, b)
         elif slot != I[H_HEAD]:
@@ -290,7 +290,9 @@ def apply_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> in
     Returns
     -------
     int
-        `stop` when all are done, else the index of the tick that needs a new grid row.
+        `stop` when all are done, else the index of the tick that needs a new grid row. ``~next``,
+        which is negative, where tick ``next - 1`` has left a book's tail pending: after
+        `rtre.kernels.choose.renew_books` and `rtre.kernels.marks.keep_all` go on with `next`.
     """
     prices, clocks, counts = layout.prices(F, I), layout.clocks(I), layout.counts(I)
     assets, ts_event, ts_init = block[ASSET], block[TS_EVENT], block[TS_INIT]
@@ -302,9 +304,12 @@ def apply_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> in
             interval = ts_event[j] // I[H_INTERVAL_NS]
             if interval > I[H_OPEN]:
                 return j
-            apply(F, I, i, price[j], interval)
+            ready = apply(F, I, i, price[j], interval)
             clocks[i, C_EVENT] = ts_event[j]
             clocks[i, C_INIT] = ts_init[j]
+            if not ready:
+                counts[APPLIED] += 1
+                return ~(j + 1)
         elif verdict == QUARANTINED:
             quarantine(F, prices, clocks, i, price[j])
         counts[verdict] += 1

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 import numpy as np
 
 from rtre.errors import DataError
-from rtre.kernels import arenas, books, layout, marks, roll, ticks
+from rtre.kernels import arenas, books, choose, layout, marks, roll, ticks
 from rtre.market import Float64, Int64, TickBatch, Universe
 from rtre.order import rank_table
 
@@ -201,9 +201,18 @@ class Lines:
 
     def apply(self, batch: TickBatch, start: int) -> int:
         """Apply ticks from index `start`; see `rtre.kernels.ticks.apply_ticks`."""
-        first = batch.start
-        stop = ticks.apply_ticks(self.floats, self.ints, batch.block, first + start, batch.stop)
+        first, last = batch.start, batch.stop
+        stop = ticks.apply_ticks(self.floats, self.ints, batch.block, first + start, last)
+        while stop < 0:
+            self._renew()
+            stop = ticks.apply_ticks(self.floats, self.ints, batch.block, ~stop, last)
         return int(stop) - first
+
+    def _renew(self) -> None:
+        """Take the look at all rows that some books wait for, and go on with every tick."""
+        choose.renew_books(self.floats, self.ints)
+        if self.every_tick:
+            marks.keep_all(self.floats, self.ints, True)
 
     def open_row(self, interval: int) -> None:
         """Close the open grid interval and open `interval`, evicting the oldest row if need be."""
@@ -212,6 +221,8 @@ class Lines:
             for tracker in self._trackers.values():
                 tracker.roll(evicted)
         roll.open_row(self.floats, self.ints, interval)
+        if self.every_tick and marks.keep_all(self.floats, self.ints, False):
+            self._renew()
 
     def break_chain(self, asset: int) -> None:
         """Data of `asset` were lost here: the return across the hole will be masked."""
@@ -230,7 +241,9 @@ class Lines:
 
     def tails(self, which: Int64, out: Float64) -> None:
         """Tails of some lines as plain order statistics; `rtre.kernels.marks.tails_of_lines`."""
-        marks.tails_of_lines(self.floats, self.ints, which, out)
+        if marks.tails_of_lines(self.floats, self.ints, which, out):
+            self._renew()
+            marks.tails_of_lines(self.floats, self.ints, which, out)
 
     def take_peaks(self, out: Float64) -> None:
         """Write the highest VaR and ES since the last call, (L, C, 2), and begin again."""

@@ -53,7 +53,7 @@ N assets, B books, H holdings, W rows, C confidences, K places for candidates (0
 
 from __future__ import annotations
 
-from rtre.kernels.jit import inlined
+from rtre.kernels.views import cut, view
 from rtre.market import Float64, Int64
 
 # header of I: sizes and settings
@@ -126,231 +126,225 @@ AUDITED = 2  #: they are right, and due to be compared with fresh sums
 State = tuple[Float64, Int64]
 
 
-@inlined
+@view
 def prices(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (N, PRICES) prices."""
     o = I[H_F_PRICES]
-    return F[o : o + PRICES * I[H_ASSETS]].reshape((I[H_ASSETS], PRICES))
+    return cut(F, o, (I[H_ASSETS], PRICES))
 
 
-@inlined
+@view
 def net(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (N,) units of each asset held over all books."""
     o = I[H_F_NET]
-    return F[o : o + I[H_ASSETS]]
+    return cut(F, o, (I[H_ASSETS],))
 
 
-@inlined
+@view
 def returns(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (N, W) grid returns, NaN where masked."""
     o = I[H_F_RETURNS]
-    return F[o : o + I[H_ASSETS] * I[H_WINDOW]].reshape((I[H_ASSETS], I[H_WINDOW]))
+    return cut(F, o, (I[H_ASSETS], I[H_WINDOW]))
 
 
-@inlined
+@view
 def ascending(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (N, W) sorted windows; row i is valid up to ``clocks[i, C_OBSERVED]``."""
     o = I[H_F_ASCENDING]
-    return F[o : o + I[H_ASSETS] * I[H_WINDOW]].reshape((I[H_ASSETS], I[H_WINDOW]))
+    return cut(F, o, (I[H_ASSETS], I[H_WINDOW]))
 
 
-@inlined
+@view
 def pnl(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (B, W) P&L scenarios of the books, in currency."""
     o = I[H_F_PNL]
-    return F[o : o + I[H_BOOKS] * I[H_WINDOW]].reshape((I[H_BOOKS], I[H_WINDOW]))
+    return cut(F, o, (I[H_BOOKS], I[H_WINDOW]))
 
 
-@inlined
+@view
 def extremes(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (N, 2) lowest and highest closed return, zero included."""
     o = I[H_F_EXTREMES]
-    return F[o : o + I[H_ASSETS] * 2].reshape((I[H_ASSETS], 2))
+    return cut(F, o, (I[H_ASSETS], 2))
 
 
-@inlined
+@view
 def anchored(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (B, W) P&L scenarios at the anchor prices."""
     o = I[H_F_ANCHORED]
-    return F[o : o + I[H_BOOKS] * I[H_WINDOW]].reshape((I[H_BOOKS], I[H_WINDOW]))
+    return cut(F, o, (I[H_BOOKS], I[H_WINDOW]))
 
 
-@inlined
+@view
 def holdings(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (H, HOLDING) units held and reference prices."""
     o = I[H_F_HOLDINGS]
-    return F[o : o + I[H_HOLDINGS] * HOLDING].reshape((I[H_HOLDINGS], HOLDING))
+    return cut(F, o, (I[H_HOLDINGS], HOLDING))
 
 
-@inlined
+@view
 def values(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (B, K) P&L of the candidates."""
     o = I[H_F_VALUES]
-    return F[o : o + I[H_BOOKS] * I[H_PLACES]].reshape((I[H_BOOKS], I[H_PLACES]))
+    return cut(F, o, (I[H_BOOKS], I[H_PLACES]))
 
 
-@inlined
+@view
 def anchors(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (B, K) P&L of the candidates at the anchor prices."""
     o = I[H_F_ANCHORS]
-    return F[o : o + I[H_BOOKS] * I[H_PLACES]].reshape((I[H_BOOKS], I[H_PLACES]))
+    return cut(F, o, (I[H_BOOKS], I[H_PLACES]))
 
 
-@inlined
+@view
 def packed(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (H, K) returns in the candidate rows."""
     o = I[H_F_PACKED]
-    return F[o : o + I[H_HOLDINGS] * I[H_PLACES]].reshape((I[H_HOLDINGS], I[H_PLACES]))
+    return cut(F, o, (I[H_HOLDINGS], I[H_PLACES]))
 
 
-@inlined
+@view
 def limits(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (B, LIMITS) what bounds the other rows."""
     o = I[H_F_LIMITS]
-    return F[o : o + I[H_BOOKS] * LIMITS].reshape((I[H_BOOKS], LIMITS))
+    return cut(F, o, (I[H_BOOKS], LIMITS))
 
 
-@inlined
+@view
 def expected_losses(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (C, W + 1) expected losses in the tail."""
     o = I[H_F_EXPECTED]
-    return F[o : o + I[H_LEVELS] * (I[H_WINDOW] + 1)].reshape((I[H_LEVELS], (I[H_WINDOW] + 1)))
+    return cut(F, o, (I[H_LEVELS], (I[H_WINDOW] + 1)))
 
 
-@inlined
+@view
 def tails(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (L, C, TAIL) tails of all lines."""
     o = I[H_F_TAILS]
-    return F[o : o + (I[H_ASSETS] + I[H_BOOKS]) * I[H_LEVELS] * TAIL].reshape(
-        ((I[H_ASSETS] + I[H_BOOKS]), I[H_LEVELS], TAIL)
-    )
+    return cut(F, o, ((I[H_ASSETS] + I[H_BOOKS]), I[H_LEVELS], TAIL))
 
 
-@inlined
+@view
 def peaks(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (L, C, 2) highest var and es since the last report."""
     o = I[H_F_PEAKS]
-    return F[o : o + (I[H_ASSETS] + I[H_BOOKS]) * I[H_LEVELS] * 2].reshape(
-        ((I[H_ASSETS] + I[H_BOOKS]), I[H_LEVELS], 2)
-    )
+    return cut(F, o, ((I[H_ASSETS] + I[H_BOOKS]), I[H_LEVELS], 2))
 
 
-@inlined
+@view
 def scratch(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (2, W + 1) working space."""
     o = I[H_F_SCRATCH]
-    return F[o : o + 2 * (I[H_WINDOW] + 1)].reshape((2, (I[H_WINDOW] + 1)))
+    return cut(F, o, (2, (I[H_WINDOW] + 1)))
 
 
-@inlined
+@view
 def held(I: Int64) -> Int64:  # noqa: E741
     """View: (H, 2) holding and asset, grouped by book."""
     o = I[H_I_HELD]
-    return I[o : o + I[H_HOLDINGS] * 2].reshape((I[H_HOLDINGS], 2))
+    return cut(I, o, (I[H_HOLDINGS], 2))
 
 
-@inlined
+@view
 def bounds(I: Int64) -> Int64:  # noqa: E741
     """View: (B + 1,) bounds of each book in `held`."""
     o = I[H_I_BOUNDS]
-    return I[o : o + (I[H_BOOKS] + 1)]
+    return cut(I, o, ((I[H_BOOKS] + 1),))
 
 
-@inlined
+@view
 def columns(I: Int64) -> Int64:  # noqa: E741
     """View: (B, K) ring column of each candidate."""
     o = I[H_I_COLUMNS]
-    return I[o : o + I[H_BOOKS] * I[H_PLACES]].reshape((I[H_BOOKS], I[H_PLACES]))
+    return cut(I, o, (I[H_BOOKS], I[H_PLACES]))
 
 
-@inlined
+@view
 def order(I: Int64) -> Int64:  # noqa: E741
     """View: (B, K) candidates from the worst up."""
     o = I[H_I_ORDER]
-    return I[o : o + I[H_BOOKS] * I[H_PLACES]].reshape((I[H_BOOKS], I[H_PLACES]))
+    return cut(I, o, (I[H_BOOKS], I[H_PLACES]))
 
 
-@inlined
+@view
 def watch(I: Int64) -> Int64:  # noqa: E741
     """View: (B, WATCHED) state of the candidates."""
     o = I[H_I_WATCH]
-    return I[o : o + I[H_BOOKS] * WATCHED].reshape((I[H_BOOKS], WATCHED))
+    return cut(I, o, (I[H_BOOKS], WATCHED))
 
 
-@inlined
+@view
 def rank_table(I: Int64) -> Int64:  # noqa: E741
     """View: (C, W + 1, 3) k, high, low."""
     o = I[H_I_RANKS]
-    return I[o : o + I[H_LEVELS] * (I[H_WINDOW] + 1) * 3].reshape(
-        (I[H_LEVELS], (I[H_WINDOW] + 1), 3)
-    )
+    return cut(I, o, (I[H_LEVELS], (I[H_WINDOW] + 1), 3))
 
 
-@inlined
+@view
 def need(I: Int64) -> Int64:  # noqa: E741
     """View: (W + 1,) order statistics wanted."""
     o = I[H_I_NEED]
-    return I[o : o + (I[H_WINDOW] + 1)]
+    return cut(I, o, ((I[H_WINDOW] + 1),))
 
 
-@inlined
+@view
 def clocks(I: Int64) -> Int64:  # noqa: E741
     """View: (N, CLOCKS) times and counters of each asset."""
     o = I[H_I_CLOCKS]
-    return I[o : o + CLOCKS * I[H_ASSETS]].reshape((I[H_ASSETS], CLOCKS))
+    return cut(I, o, (I[H_ASSETS], CLOCKS))
 
 
-@inlined
+@view
 def flags(I: Int64) -> Int64:  # noqa: E741
     """View: (N,) quality bits that events set."""
     o = I[H_I_FLAGS]
-    return I[o : o + I[H_ASSETS]]
+    return cut(I, o, (I[H_ASSETS],))
 
 
-@inlined
+@view
 def rows(I: Int64) -> Int64:  # noqa: E741
     """View: (W,) interval numbers of the ring columns."""
     o = I[H_I_ROWS]
-    return I[o : o + I[H_WINDOW]]
+    return cut(I, o, (I[H_WINDOW],))
 
 
-@inlined
+@view
 def first(I: Int64) -> Int64:  # noqa: E741
     """View: (N + 1,) bounds of each asset's holdings."""
     o = I[H_I_FIRST]
-    return I[o : o + I[H_ASSETS] + 1]
+    return cut(I, o, (I[H_ASSETS] + 1,))
 
 
-@inlined
+@view
 def book(I: Int64) -> Int64:  # noqa: E741
     """View: (H,) book of each holding."""
     o = I[H_I_BOOK]
-    return I[o : o + I[H_HOLDINGS]]
+    return cut(I, o, (I[H_HOLDINGS],))
 
 
-@inlined
+@view
 def missing(I: Int64) -> Int64:  # noqa: E741
     """View: (B, W) held assets without a return, per row."""
     o = I[H_I_MISSING]
-    return I[o : o + I[H_BOOKS] * I[H_WINDOW]].reshape((I[H_BOOKS], I[H_WINDOW]))
+    return cut(I, o, (I[H_BOOKS], I[H_WINDOW]))
 
 
-@inlined
+@view
 def complete(I: Int64) -> Int64:  # noqa: E741
     """View: (B,) complete rows of each book."""
     o = I[H_I_COMPLETE]
-    return I[o : o + I[H_BOOKS]]
+    return cut(I, o, (I[H_BOOKS],))
 
 
-@inlined
+@view
 def dirty(I: Int64) -> Int64:  # noqa: E741
     """View: (N + B,) lines to evaluate again; symbols first, then books."""
     o = I[H_I_DIRTY]
-    return I[o : o + I[H_ASSETS] + I[H_BOOKS]]
+    return cut(I, o, (I[H_ASSETS] + I[H_BOOKS],))
 
 
-@inlined
+@view
 def counts(I: Int64) -> Int64:  # noqa: E741
     """View: (VERDICTS,) ticks by verdict."""
     o = I[H_I_COUNTS]
-    return I[o : o + VERDICTS]
+    return cut(I, o, (VERDICTS,))

@@ -43,7 +43,7 @@ def test_a_universe_has_each_symbol_once_and_at_least_one(
 
 def test_columns_of_different_length_are_refused() -> None:
     with pytest.raises(DataError, match="one length"):
-        TickBatch([0, 1], [1.0], [0.0], [1], [1])
+        TickBatch.of([0, 1], [1.0, 2.0, 3.0], 1)
     with pytest.raises(DataError, match="one length"):
         TickBatch([[0]], [[1.0]], [[0.0]], [[1]], [[1]])
     with pytest.raises(DataError, match="one length"):

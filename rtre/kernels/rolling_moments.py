@@ -153,12 +153,15 @@ def _push_plain(F: Float64, values: Float64, out: Float64) -> int:
     variance, done = F[VARIANCE], k
     for i in range(k):
         x = values[i]
+        if not abs(x) <= LARGEST:
+            done = i
+            break
         old = ring[i]
         t1 = s1 + (x - old)
         t2 = s2 + (x - old) * ((x - centre) + (old - centre))
         high = max(peak, t2)
         squares = t2 - t1 * t1 * per_n
-        if not abs(x) <= LARGEST or high > LOSS * squares:
+        if high > LOSS * squares:
             done = i
             break
         s1, s2, peak = t1, t2, high

@@ -141,7 +141,7 @@ class RollingMoments:
         window, min_obs, ddof, position, count = (int(x) for x in settings)
         found = cls(window, min_obs, ddof=ddof)
         if len(state) != len(found._state) or not (
-            0 <= position < window and (count == window or position == count)
+            0 <= position < window and count in (window, position)
         ):
             raise DataError(f"the snapshot does not hold a window of {window} values")
         found._state = state

@@ -4,7 +4,8 @@ One recursion serves them all:
 
     h[t+1] = omega + (alpha + gamma * [e[t] < 0]) * e[t]^2 + beta * h[t]
 
-with GARCH(1,1) at gamma = 0 and EWMA at omega = gamma = 0, alpha = 1 - beta.
+with GARCH(1,1) at gamma = 0 and EWMA at omega = gamma = 0, alpha = 1 - beta. Along one series it is
+a chain in which each variance waits for the one before; across symbols it is one vector operation.
 """
 
 from __future__ import annotations
@@ -13,6 +14,43 @@ import math
 
 from rtre.kernels.jit import kernel
 from rtre.market import Float64
+
+VARIANCE, SD, OMEGA, ALPHA, GAMMA, BETA = 0, 1, 2, 3, 4, 5  #: rows of a panel, for `variance_step`
+PANEL = 6
+
+LARGEST = 1e150  #: in size; what lies beyond counts as NaN: its square overflows
+
+
+@kernel
+def variance_step(F: Float64, shocks: Float64) -> int:
+    """Take the variances of many symbols one step on; return how many shocks were masked.
+
+    Parameters
+    ----------
+    F : (PANEL, n) float64
+        Variances and their roots, changed in place; parameters of each symbol.
+    shocks : (n,) float64
+        Returns less their means; NaN, infinite or beyond 1e150: that symbol stays as it is.
+
+    Notes
+    -----
+    Branches would keep the loop from being vectorised: each symbol computes, and a mask picks. A
+    masked shock is replaced before it is squared, so nothing overflows on the way.
+    """
+    n = len(shocks)
+    variance, sd = F[VARIANCE, :n], F[SD, :n]
+    omega, alpha, gamma, beta = F[OMEGA, :n], F[ALPHA, :n], F[GAMMA, :n], F[BETA, :n]
+    seen = 0
+    for i in range(n):
+        known = abs(shocks[i]) <= LARGEST
+        shock = shocks[i] if known else 0.0
+        weight = alpha[i] + gamma[i] if shock < 0.0 else alpha[i]
+        following = omega[i] + weight * shock * shock + beta[i] * variance[i]
+        following = following if known else variance[i]
+        variance[i] = following
+        sd[i] = math.sqrt(following)
+        seen += 1 if known else 0
+    return n - seen
 
 
 @kernel

@@ -136,13 +136,13 @@ class RollingMoments:
         """
         state = from_bytes(_KIND, data, kernels.HEADER)
         settings = state[: kernels.COUNT + 1]
-        if not np.array_equal(settings, np.trunc(settings)):
+        if not np.array_equal(settings, np.trunc(settings)) or not np.isfinite(settings).all():
             raise DataError("the snapshot holds settings that are not whole numbers")
         window, min_obs, ddof, position, count = (int(x) for x in settings)
-        found = cls(window, min_obs, ddof=ddof)
-        if len(state) != len(found._state) or not (
+        if len(state) != kernels.HEADER + window or not (
             0 <= position < window and count in (window, position)
         ):
             raise DataError(f"the snapshot does not hold a window of {window} values")
+        found = cls(window, min_obs, ddof=ddof)
         found._state = state
         return found

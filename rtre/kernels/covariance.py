@@ -13,8 +13,8 @@ initial value to guess.
 
 *Assets not seen.* An entry that is NaN is masked. Its variance keeps; its covariance with an asset
 that was seen fades by ``sqrt(decay)``; with another masked one it keeps. In matrices:
-``S = D S D + (1 - decay) x x'`` with D = sqrt(decay) for the seen, 1 for the masked, and x = 0 where
-masked. This is positive semidefinite for ever. The plainer rule, to leave masked rows alone, is
+``S = D S D + (1 - decay) x x'`` with D = sqrt(decay) for the seen, 1 for the masked, and x = 0 for
+these. This is positive semidefinite for ever. The plainer rule, to leave masked rows alone, is
 not: with two assets of correlation one, a variance that fades under a covariance that does not is a
 correlation above one after the first such update.
 """

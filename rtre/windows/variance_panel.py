@@ -100,9 +100,9 @@ class VariancePanel:
     @property
     def variances(self) -> Float64:
         """Forecast for the next shock, (n,); a view."""
-        return self._state[kernels.VARIANCE]
+        return np.asarray(self._state[kernels.VARIANCE])
 
     @property
     def deviations(self) -> Float64:
         """Roots of `variances`, (n,); a view."""
-        return self._state[kernels.SD]
+        return np.asarray(self._state[kernels.SD])

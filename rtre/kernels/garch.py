@@ -34,23 +34,27 @@ def variance_step(F: Float64, shocks: Float64) -> int:
 
     Notes
     -----
-    Branches would keep the loop from being vectorised: each symbol computes, and a mask picks. A
-    masked shock is replaced before it is squared, so nothing overflows on the way.
+    Branches would keep the loops from being vectorised: each symbol computes, and a mask picks, all
+    loads before the choice. A masked shock is replaced before it is squared, so nothing overflows on
+    the way. Three loops, because LLVM gives up where too many arrays might overlap: as one loop it
+    ran one symbol at a time (4.7 ns a symbol where this takes 2, of which the root is 1.2).
     """
-    n = len(shocks)
-    variance, sd = F[VARIANCE, :n], F[SD, :n]
-    omega, alpha, gamma, beta = F[OMEGA, :n], F[ALPHA, :n], F[GAMMA, :n], F[BETA, :n]
+    variance, sd = F[VARIANCE], F[SD]
+    omega, alpha, gamma, beta = F[OMEGA], F[ALPHA], F[GAMMA], F[BETA]
     seen = 0
-    for i in range(n):
-        known = abs(shocks[i]) <= LARGEST
-        shock = shocks[i] if known else 0.0
-        weight = alpha[i] + gamma[i] if shock < 0.0 else alpha[i]
-        following = omega[i] + weight * shock * shock + beta[i] * variance[i]
-        following = following if known else variance[i]
-        variance[i] = following
-        sd[i] = math.sqrt(following)
-        seen += 1 if known else 0
-    return n - seen
+    for i in range(len(shocks)):
+        if abs(shocks[i]) <= LARGEST:
+            seen += 1
+    for i in range(len(shocks)):
+        given, before, weight, leverage = shocks[i], variance[i], alpha[i], gamma[i]
+        known = abs(given) <= LARGEST
+        shock = given if known else 0.0
+        weight = weight + leverage if shock < 0.0 else weight
+        following = omega[i] + weight * shock * shock + beta[i] * before
+        variance[i] = following if known else before
+    for i in range(len(shocks)):
+        sd[i] = math.sqrt(variance[i])
+    return len(shocks) - seen
 
 
 @kernel

@@ -42,7 +42,7 @@ class EwmaCovariance:
     >>> covariance = EwmaCovariance(2, 0.5)
     >>> covariance.update(np.array([1.0, 2.0]))
     0
-    >>> covariance.to_dense().tolist()
+    >>> covariance.to_dense().round(12).tolist()
     [[1.0, 2.0], [2.0, 4.0]]
     >>> covariance.variance_of(np.array([2.0, -1.0]))
     0.0

@@ -35,9 +35,9 @@ def variance_step(F: Float64, shocks: Float64) -> int:
     Notes
     -----
     Branches would keep the loops from being vectorised: each symbol computes, and a mask picks, all
-    loads before the choice. A masked shock is replaced before it is squared, so nothing overflows on
-    the way. Three loops, because LLVM gives up where too many arrays might overlap: as one loop it
-    ran one symbol at a time (4.7 ns a symbol where this takes 2, of which the root is 1.2).
+    loads before the choice. A masked shock is replaced before it is squared, so that nothing
+    overflows on the way. Three loops, because LLVM gives up where too many arrays might overlap: as
+    one loop it ran one symbol at a time (4.7 ns where this takes 2, of which the root is 1.2).
     """
     variance, sd = F[VARIANCE], F[SD]
     omega, alpha, gamma, beta = F[OMEGA], F[ALPHA], F[GAMMA], F[BETA]

@@ -137,7 +137,7 @@ def fit_t(pnl: Float64, df: float | None = None) -> FittedT | str:
         Fixed degrees of freedom.
     """
     if df is None:
-        found = _best_df(pnl)
+        found = best_df(pnl)
         if isinstance(found, str):
             return found
         df = found
@@ -145,7 +145,8 @@ def fit_t(pnl: Float64, df: float | None = None) -> FittedT | str:
     return at if isinstance(at, str) else FittedT(df, *at, t_loglik(pnl, df, *at))
 
 
-def _best_df(pnl: Float64) -> float | str:
+def best_df(pnl: Float64) -> float | str:
+    """Degrees of freedom of highest likelihood; a text says why there are none. See `fit_t`."""
     scaled, _, unit = _standardised(pnl)
     if unit == 0.0:
         return EQUAL
@@ -245,7 +246,7 @@ class StudentT(Model):
         """Degrees of freedom, or None where they cannot be found (then `estimate` says why)."""
         if self.df is not None or sample_problem(pnl, self.min_obs):
             return self.df
-        found = _best_df(pnl)
+        found = best_df(pnl)
         return None if isinstance(found, str) else found
 
     def estimate(
@@ -262,7 +263,7 @@ class StudentT(Model):
             return [Tail(0.0, 0.0, 0.0, 0.0, 0.0) for _ in confidences]
         df = self.df if self.df is not None else fitted
         if df is None:
-            df = _best_df(pnl)
+            df = best_df(pnl)
             if isinstance(df, str):
                 return invalid(df, confidences)
         at = locate_t(pnl, df)

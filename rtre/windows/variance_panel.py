@@ -33,7 +33,9 @@ class VariancePanel:
     --------
     >>> panel = VariancePanel.ewma([1.0, 4.0], decay=0.5)
     >>> panel.update(np.array([3.0, np.nan])).tolist()
-    [2.23606797749979, 2.0]
+    [5.0, 4.0]
+    >>> panel.deviations.round(3).tolist()
+    [2.236, 2.0]
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class VariancePanel:
         if start.ndim != 1:
             raise DataError(f"first must have one axis, got shape {start.shape}")
         self._state = state = np.empty((kernels.PANEL, len(start)))
-        state[kernels.VARIANCE], state[kernels.SD] = start, np.sqrt(np.maximum(start, 0.0))
+        state[kernels.VARIANCE] = start
         for row, what, given in (
             (kernels.OMEGA, "omega", omega),
             (kernels.ALPHA, "alpha", alpha),
@@ -80,7 +82,7 @@ class VariancePanel:
         return cls(first, omega=0.0, alpha=1.0 - decay, beta=decay)
 
     def update(self, shocks: Float64) -> Float64:
-        """Take in one shock of each symbol, (n,); return the standard deviations, (n,).
+        """Take in one shock of each symbol, (n,); return the variances, (n,).
 
         The result is a view: it changes with the next call.
 
@@ -95,7 +97,7 @@ class VariancePanel:
         if not shocks.flags.writeable:  # another type to numba: it would compile a second time
             shocks = shocks.copy()
         self.masked += kernels.variance_step(self._state, shocks)
-        return self.deviations
+        return self.variances
 
     @property
     def variances(self) -> Float64:
@@ -104,5 +106,5 @@ class VariancePanel:
 
     @property
     def deviations(self) -> Float64:
-        """Roots of `variances`, (n,); a view."""
-        return np.asarray(self._state[kernels.SD])
+        """Roots of `variances`, (n,); a new array."""
+        return np.asarray(np.sqrt(self._state[kernels.VARIANCE]))

@@ -29,7 +29,7 @@ class CommonDraws:
     n_assets : int
     draws : int, default 10_000
         Rounded up to even: each draw comes with its mirror image (antithetic), so the P&L of every
-        book is exactly symmetric. Intervals are those of independent draws, a little wide for these.
+        book is exactly symmetric. Intervals are for independent draws, a little wide for these.
     seed : int
         The same seed gives the same numbers.
 

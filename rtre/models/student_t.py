@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from rtre.checks import between, optional
 from rtre.kernels.student import LOC, SCALE, location_scale, score_data
@@ -147,6 +147,8 @@ def fit_t(pnl: Float64, df: float | None = None) -> FittedT | str:
 
 def best_df(pnl: Float64) -> float | str:
     """Degrees of freedom of highest likelihood; a text says why there are none. See `fit_t`."""
+    from scipy import optimize  # a quarter of a second, and an estimate does not need it
+
     scaled, _, unit = _standardised(pnl)
     if unit == 0.0:
         return EQUAL

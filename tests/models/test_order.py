@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rtre.errors import DataError
-from rtre.models.order import rank_table, tail_probability, tail_ranks
+from rtre.models.order import binomial_quantile, rank_table, tail_probability, tail_ranks
 
 
 @pytest.mark.parametrize(
@@ -74,3 +76,23 @@ def test_no_losses_have_no_ranks() -> None:
 
 def test_numpy_floats_are_read_like_python_floats() -> None:
     assert tail_probability(np.float64(0.975)) == Fraction(1, 40)
+
+
+@given(
+    st.integers(1, 3000),
+    st.one_of(st.sampled_from([0.01, 0.025, 0.05, 0.001]), st.floats(1e-6, 0.5)),
+    st.one_of(st.sampled_from([0.025, 0.975, 0.005]), st.floats(1e-3, 0.999)),
+)
+def test_the_quantile_of_a_binomial_is_that_of_scipy_stats(
+    n: int, p: float, probability: float
+) -> None:
+    assert binomial_quantile(probability, n, p) == int(stats.binom.ppf(probability, n, p))
+
+
+def test_a_start_does_not_import_the_slow_parts_of_scipy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, rtre.warm; print([*sys.modules])"],
+        check=True, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "rtre.models.order" in done.stdout
+    assert "scipy.stats" not in done.stdout

@@ -86,13 +86,22 @@ def test_numpy_floats_are_read_like_python_floats() -> None:
 def test_the_quantile_of_a_binomial_is_that_of_scipy_stats(
     n: int, p: float, probability: float
 ) -> None:
-    assert binomial_quantile(probability, n, p) == int(stats.binom.ppf(probability, n, p))
+    sizes = np.array([n, n + 1, 7 * n])
+    got = binomial_quantile(probability, sizes, p)
+    assert got.tolist() == stats.binom.ppf(probability, sizes, p).tolist()
+
+
+_IMPORTS = """
+import sys
+import rtre.warm, rtre.models.gaussian, rtre.models.historical, rtre.models.student_t
+print([*sys.modules])
+"""
 
 
 def test_a_start_does_not_import_the_slow_parts_of_scipy() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, rtre.warm; print([*sys.modules])"],
-        check=True, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        [sys.executable, "-c", _IMPORTS], check=True, capture_output=True, text=True, timeout=120
+    )
     assert "rtre.models.order" in done.stdout
     assert "scipy.stats" not in done.stdout
+    assert "scipy.optimize" not in done.stdout

@@ -3,17 +3,21 @@
 ``pytest benchmarks/test_start.py -s``. Each start is a process of its own with a cache folder of
 its own. The goals are seconds on a fast, quiet machine (1.5 warm, 40 cold), so "theirs" is one
 second and the ratio reads in seconds; beside it stands what ``import numba`` takes in the same run,
-which is the measure of the machine.
+which is the measure of the machine. On a busy machine read the CPU seconds: wall time there counts
+the waiting.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import attrs
 
 from gates import gate
 
@@ -47,26 +51,40 @@ print(sum(1 for signatures in kernels().values() if signatures), len(kernels()))
 """
 
 
-def seconds(script: str, cache: Path) -> tuple[float, str]:
+@attrs.frozen
+class Start:
+    """Wall and CPU seconds of a process, and what it printed."""
+
+    wall: float
+    cpu: float
+    printed: str
+
+
+def start(script: str, cache: Path) -> Start:
     root = Path(__file__).resolve().parents[1]
     env = os.environ | {"RTRE_CACHE_DIR": str(cache), "PYTHONPATH": str(root)}
-    begun = time.perf_counter()
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", script], env=env, check=True, capture_output=True, text=True
     )
-    return time.perf_counter() - begun, done.stdout
+    wall, after = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Start(wall, cpu, done.stdout)
 
 
 def test_start(tmp_path: Path) -> None:
-    cold, used = seconds(_FIRST_RESULTS, tmp_path)
+    cold = start(_FIRST_RESULTS, tmp_path)
     warm, numba = [], []
     for _ in range(5):
-        warm.append(seconds(_FIRST_RESULTS, tmp_path)[0])
-        numba.append(seconds("import numba", tmp_path)[0])
-    ours, theirs = statistics.median(warm), statistics.median(numba)
-    ready, known = used.split()
-    print(f"\n{ready} of {known} kernels used; cold {cold:.1f} s, warm {ours:.2f} s, "
-          f"import numba {theirs:.2f} s")  # fmt: skip
-    for what, took, limit in (("warm start", ours, 1.5), ("cold compile", cold, 40.0)):
-        gate(18, what, peer="one second", ours=took, theirs=1.0, limit=limit, unit="s")
-        gate(18, what, peer="import numba", ours=took, theirs=theirs, limit=None, unit="s")
+        warm.append(start(_FIRST_RESULTS, tmp_path))
+        numba.append(start("import numba", tmp_path))
+    used, known = cold.printed.split()
+    print(f"\n{used} of {known} kernels used, from nothing to first results:")
+    for what, took, limit in (("cold compile", [cold], 40.0), ("warm start", warm, 1.5)):
+        wall = statistics.median(s.wall for s in took)
+        cpu = statistics.median(s.cpu for s in took)
+        print(f"{what}: {wall:.2f} s, of them on the CPU {cpu:.2f} s")
+        gate(18, what, peer="one second", ours=wall, theirs=1.0, limit=limit, unit="s")
+        gate(18, f"{what}, CPU", peer="one second", ours=cpu, theirs=1.0, limit=None, unit="s")
+        gate(18, f"{what}, CPU", peer="import numba", ours=cpu,
+             theirs=statistics.median(s.cpu for s in numba), limit=None, unit="s")  # fmt: skip

@@ -66,7 +66,8 @@ def test_one_synchronous_update(n: int) -> None:
             "dsyr, no decay": many(
                 lambda: dsyr(1.0 - DECAY, x, lower=1, a=F, overwrite_a=1), times
             ),
-        }
+        },
+        rounds=15,
     )
     assert np.allclose(ours.to_dense(), S / S[0, 0] * x[0] ** 2)  # equal returns: S is x x'
     what = f"EWMA covariance, N={n}"

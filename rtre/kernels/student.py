@@ -9,8 +9,7 @@ import math
 from rtre.kernels.jit import kernel
 from rtre.market import Float64
 
-LOC, SCALE, MOVED = 0, 1, 2  #: of a state
-STATE = 3
+LOC, SCALE = 0, 1  #: of a state
 
 COLLAPSED = 1e-9  #: a scale this small in a sample of spread one: too many values coincide
 SETTLED = 1e-12  #: relative move; 1e-13 is within the rounding of sums over many values
@@ -28,7 +27,7 @@ def location_scale(x: Float64, df: float, state: Float64) -> None:
     ----------
     x : (n,) float64
         Finite, of a spread near one.
-    state : (3,) float64
+    state : (2,) float64
         Where to start, and where it ended; a scale of 0 where too many values coincide for a
         maximum to exist.
 
@@ -39,7 +38,7 @@ def location_scale(x: Float64, df: float, state: Float64) -> None:
     no sum waits for the one before.
     """
     n = len(x)
-    loc, scale, moved = state[LOC], state[SCALE], math.inf
+    loc, scale = state[LOC], state[SCALE]
     for _ in range(STEPS):
         spread = df * scale * scale
         w0, w1, w2, w3 = 0.0, 0.0, 0.0, 0.0
@@ -69,7 +68,7 @@ def location_scale(x: Float64, df: float, state: Float64) -> None:
             break
         if moved < SETTLED * scale:
             break
-    state[LOC], state[SCALE], state[MOVED] = loc, scale, moved
+    state[LOC], state[SCALE] = loc, scale
 
 
 @kernel

@@ -72,7 +72,7 @@ class FittedT:
 
 def _location_scale(pnl: Float64, df: float, loc: float, scale: float) -> tuple[float, float]:
     """Return location and scale of highest likelihood at a given `df`; see the kernel."""
-    state = np.array([loc, scale, 0.0])
+    state = np.array([loc, scale])
     location_scale(pnl, df, state)
     return float(state[LOC]), float(state[SCALE])
 

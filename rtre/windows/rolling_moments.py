@@ -37,8 +37,8 @@ class RollingMoments:
     it takes no slot, and the results stay as they were. The same values give the same bits,
     however they are cut into calls. The error of the deviation is a few last digits, whatever the
     offset of the data and whatever has passed through the window; a spread below 1e-150 reads as
-    none. Cost: a few ns a value in `push_many`, less than a rolling mean and deviation in C; a `push`
-    is one call.
+    none. Cost: a few ns a value in `push_many`, less than rolling mean and deviation take in C; a
+    `push` is one call.
 
     Examples
     --------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rtre.errors import DataError
-from rtre.order import rank_table, tail_probability, tail_ranks
+from rtre.order import binomial_quantile, rank_table, tail_probability, tail_ranks
 
 
 @pytest.mark.parametrize(
@@ -74,3 +76,32 @@ def test_no_losses_have_no_ranks() -> None:
 
 def test_numpy_floats_are_read_like_python_floats() -> None:
     assert tail_probability(np.float64(0.975)) == Fraction(1, 40)
+
+
+@given(
+    st.integers(1, 3000),
+    st.one_of(st.sampled_from([0.01, 0.025, 0.05, 0.001]), st.floats(1e-6, 0.5)),
+    st.one_of(st.sampled_from([0.025, 0.975, 0.005]), st.floats(1e-3, 0.999)),
+)
+def test_the_quantile_of_a_binomial_is_that_of_scipy_stats(
+    n: int, p: float, probability: float
+) -> None:
+    sizes = np.array([n, n + 1, 7 * n])
+    got = binomial_quantile(probability, sizes, p)
+    assert got.tolist() == stats.binom.ppf(probability, sizes, p).tolist()
+
+
+_IMPORTS = """
+import sys
+import rtre.warm, rtre.models.gaussian, rtre.models.historical, rtre.models.student_t
+print([*sys.modules])
+"""
+
+
+def test_a_start_does_not_import_the_slow_parts_of_scipy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTS], check=True, capture_output=True, text=True, timeout=120
+    )
+    assert "rtre.order" in done.stdout
+    assert "scipy.stats" not in done.stdout
+    assert "scipy.optimize" not in done.stdout

@@ -4,7 +4,8 @@ One recursion serves them all:
 
     h[t+1] = omega + (alpha + gamma * [e[t] < 0]) * e[t]^2 + beta * h[t]
 
-with GARCH(1,1) at gamma = 0 and EWMA at omega = gamma = 0, alpha = 1 - beta.
+with GARCH(1,1) at gamma = 0 and EWMA at omega = gamma = 0, alpha = 1 - beta. Along one series it is
+a chain in which each variance waits for the one before; across symbols it is one vector operation.
 """
 
 from __future__ import annotations
@@ -13,6 +14,45 @@ import math
 
 from rtre.kernels.jit import kernel
 from rtre.market import Float64
+
+VARIANCE, OMEGA, ALPHA, GAMMA, BETA = 0, 1, 2, 3, 4  #: rows of a panel, for `variance_step`
+PANEL = 5
+
+LARGEST = 1e150  #: in size; what lies beyond counts as NaN: its square overflows
+
+
+@kernel
+def variance_step(F: Float64, shocks: Float64) -> int:
+    """Take the variances of many symbols one step on; return how many shocks were masked.
+
+    Parameters
+    ----------
+    F : (PANEL, n) float64
+        Variances, changed in place; parameters of each symbol.
+    shocks : (n,) float64
+        Returns less their means; NaN, infinite or beyond 1e150: that symbol stays as it is.
+
+    Notes
+    -----
+    Branches would keep the loop from being vectorised: each symbol computes, and a mask picks, all
+    loads before the choice. A masked shock is replaced before it is squared, so that nothing
+    overflows on the way. One array is written: LLVM gives up where too many might overlap, and with
+    the square roots in the same loop it ran one symbol at a time (4.7 ns where this takes 0.7).
+    """
+    variance, omega = F[VARIANCE], F[OMEGA]
+    alpha, gamma, beta = F[ALPHA], F[GAMMA], F[BETA]
+    seen = 0
+    for i in range(len(shocks)):
+        if abs(shocks[i]) <= LARGEST:
+            seen += 1
+    for i in range(len(shocks)):
+        given, before, weight, leverage = shocks[i], variance[i], alpha[i], gamma[i]
+        known = abs(given) <= LARGEST
+        shock = given if known else 0.0
+        weight = weight + leverage if shock < 0.0 else weight
+        following = omega[i] + weight * shock * shock + beta[i] * before
+        variance[i] = following if known else before
+    return len(shocks) - seen
 
 
 @kernel

@@ -18,15 +18,18 @@ from rtre.order import TailRanks, tail_ranks
 from rtre.windows.lines import Lines
 
 
-def tail_of_sorted(losses: Float64, ranks: TailRanks) -> Tail:
+def tail_of_sorted(losses: Float64, ranks: TailRanks, n: int | None = None) -> Tail:
     """VaR, ES, interval and error from losses sorted worst first, by the order-statistic rule.
 
     With m = n * tail, k = ceil(m) and w = m - k + 1: VaR = L(k) and
     ES = (L(1) + ... + L(k-1) + w L(k)) / m (Rockafellar and Uryasev 2002, eq. 25). The standard
     error of ES is sqrt{[Var(L | tail) + (1 - tail)(ES - VaR)^2] / m}, with the variance taken
     under the same weights; a tail of one loss has no spread to estimate, so it is NaN there.
+
+    `n` is the size of the sample where `losses` are only its worst; those that `ranks` names must
+    be among them.
     """
-    n = len(losses)
+    n = len(losses) if n is None else n
     var = float(losses[ranks.k - 1])
     weights = np.ones(ranks.k)
     weights[-1] = ranks.weight

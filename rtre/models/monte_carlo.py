@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -18,9 +19,13 @@ from rtre.checks import between, one_of, optional, whole
 from rtre.errors import DataError
 from rtre.market import Float64
 from rtre.models.base import Model, Tail
-from rtre.models.historical import Historical
+from rtre.models.historical import tail_of_sorted
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem
-from rtre.models.student_t import fit_t
+from rtre.models.student_t import best_df, locate_t
+from rtre.order import tail_ranks
+
+KEPT = 0.9  #: draws for confidences from here on are kept with a fit: 42 kB of 50,000
+MOST_TAILS = 16  #: confidences whose tails are kept, too
 
 
 def covariance_root(covariance: Float64) -> Float64:
@@ -109,6 +114,57 @@ def simulated_pnl(exposures: Float64, log_returns: Float64) -> Float64:
     return np.asarray(np.sum(exposures * np.expm1(log_returns), axis=1))
 
 
+@attrs.frozen(eq=False)
+class Draws:
+    """The worst draws of a law of location 0 and scale 1, kept and used again: common draws.
+
+    A location-scale law moves its draws without changing their order, so VaR, ES and their errors
+    are read off once, and later samples only shift and stretch them.
+
+    Attributes
+    ----------
+    df : float or None
+        Degrees of freedom of the t; None: normal.
+    count : int
+        Number of draws.
+    losses : (kept,) float64
+        The worst, worst first; not to be changed.
+    """
+
+    df: float | None
+    count: int
+    losses: Float64 = attrs.field(repr=False)
+    _tails: dict[float, Tail] = attrs.field(factory=dict, init=False, repr=False)
+
+    @classmethod
+    def make(cls, df: float | None, count: int, seed: int, lowest: float) -> Draws:
+        """Draw, and keep what confidences from `lowest` on ask for. Cost: `count` draws, a sort."""
+        rng = np.random.default_rng(seed)
+        drawn = rng.standard_normal(count) if df is None else rng.standard_t(df, count)
+        kept = tail_ranks(count, lowest).low
+        return cls(df, count, np.sort(0.0 - drawn)[::-1][:kept].copy())
+
+    def tail(self, confidence: float) -> Tail | None:
+        """Return the tail at location 0 and scale 1; None where too few draws were kept."""
+        found = self._tails.get(confidence)
+        if found is None:
+            ranks = tail_ranks(self.count, confidence)
+            if max(ranks.k, min(ranks.low, self.count)) > len(self.losses):
+                return None
+            found = tail_of_sorted(self.losses, ranks, self.count)
+            if self.df is not None and self.df <= 1.0:  # draws have a mean, the law has none
+                found = attrs.evolve(found, es=math.inf, es_se=math.nan)
+            if len(self._tails) < MOST_TAILS:
+                self._tails[confidence] = found
+        return found
+
+
+@lru_cache(maxsize=8)
+def _shared(df: float | None, count: int, seed: int) -> Draws:
+    """`Draws.make` of a law that does not depend on the sample."""
+    return Draws.make(df, count, seed, KEPT)
+
+
 @attrs.frozen
 class MonteCarlo(Model):
     """VaR and ES of simulated P&L, by the order statistics of the draws.
@@ -135,35 +191,55 @@ class MonteCarlo(Model):
     draws: int = attrs.field(default=50_000, validator=whole(1000, 10_000_000))
     seed: int = attrs.field(default=0, validator=whole(0))
 
-    def fit(self, pnl: Float64) -> float | None:
-        """Degrees of freedom of the t law; None for a normal one."""
-        if self.law == "normal" or self.df is not None or sample_problem(pnl, self.min_obs):
-            return self.df
-        found = fit_t(pnl)
-        return None if isinstance(found, str) else found.df
+    def fit(self, pnl: Float64) -> Draws | None:
+        """Return the draws of the fitted t; the shared ones of a law that needs no fit."""
+        if self.law == "normal" or self.df is not None:
+            return _shared(self.df if self.law == "t" else None, self.draws, self.seed)
+        if sample_problem(pnl, self.min_obs):
+            return None
+        found = best_df(pnl)
+        return None if isinstance(found, str) else Draws.make(found, self.draws, self.seed, KEPT)
 
     def estimate(
         self, pnl: Float64, confidences: Sequence[float], fitted: Any = None
     ) -> list[Tail]:
-        """VaR and ES of the draws; cost: `draws` quantiles and a sort."""
+        """VaR and ES of the draws.
+
+        Cost: a few passes over the sample with `fitted`, plus `draws` quantiles and a sort
+        without. A confidence below `KEPT` always pays for the draws.
+        """
         problem = sample_problem(pnl, self.min_obs)
         if problem:
             return invalid(problem, confidences)
         if not np.any(pnl):
             return [Tail(0.0, 0.0, 0.0, 0.0, 0.0) for _ in confidences]
-        rng = np.random.default_rng(self.seed)
-        if self.law == "normal":
-            mean = mean_of(pnl)
-            drawn = mean + deviation_of(pnl, mean, 1) * rng.standard_normal(self.draws)
-            return Historical().estimate(drawn, confidences)
-        found = fit_t(pnl, self.df if self.df is not None else fitted)
-        if isinstance(found, str):
-            return invalid(found, confidences)
-        drawn = found.loc + found.scale * rng.standard_t(found.df, self.draws)
-        tails = Historical().estimate(drawn, confidences)
-        if found.df <= 1.0:  # draws always have a mean, the law has none
-            tails = [attrs.evolve(tail, es=math.inf, es_se=math.nan) for tail in tails]
-        return tails
+        draws = fitted if fitted is not None else self.fit(pnl)
+        if draws is None:  # the search for df gave a reason
+            return invalid(str(best_df(pnl)), confidences)
+        if draws.df is None:
+            loc = mean_of(pnl)
+            scale = deviation_of(pnl, loc, 1)
+        else:
+            at = locate_t(pnl, draws.df)
+            if isinstance(at, str):
+                return invalid(at, confidences)
+            loc, scale = at
+        return [_moved(self._tail(draws, c), loc, scale) for c in confidences]
+
+    def _tail(self, draws: Draws, confidence: float) -> Tail:
+        found = draws.tail(confidence)
+        if found is None:
+            found = Draws.make(draws.df, self.draws, self.seed, confidence).tail(confidence)
+        assert found is not None  # these were kept for this very confidence
+        return found
+
+
+def _moved(unit: Tail, loc: float, scale: float) -> Tail:
+    """Tail of ``loc + scale * X`` from that of X."""
+    if scale == 0.0:  # times an infinite end of the interval it would not be a number
+        return Tail(-loc, -loc, -loc, -loc, 0.0)
+    low, high = scale * unit.var_low - loc, scale * unit.var_high - loc
+    return Tail(scale * unit.var - loc, scale * unit.es - loc, low, high, scale * unit.es_se)
 
 
 MODEL = MonteCarlo

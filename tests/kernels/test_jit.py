@@ -74,6 +74,20 @@ def test_without_a_place_for_the_cache_kernels_are_compiled_in_memory(tmp_path: 
     assert values == "[1.0, 2.0, 3.0]"
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
+def test_in_a_folder_that_cannot_be_written_kernels_are_compiled_in_memory(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        cache, problem, values = run(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+    assert cache == "None"
+    assert f"cannot create {tmp_path}" in problem
+    assert values == "[1.0, 2.0, 3.0]"
+
+
 def test_one_function_of_the_window_is_one_type_whatever_the_sizes() -> None:
     # a column of one row counts as contiguous: cut outside of a kernel it would compile another
     before = None

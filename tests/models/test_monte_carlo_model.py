@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,8 +14,9 @@ from scipy import stats
 
 from rtre.errors import DataError
 from rtre.models.gaussian import Gaussian
+from rtre.models.historical import Historical
 from rtre.models.monte_carlo import MonteCarlo, covariance_root, joint_returns, simulated_pnl
-from rtre.models.student_t import StudentT
+from rtre.models.student_t import StudentT, fit_t
 
 
 def test_draws_agree_with_the_closed_forms() -> None:
@@ -42,6 +45,51 @@ def test_a_law_without_a_mean_has_an_infinite_es() -> None:
     tail = MonteCarlo(law="t", df=0.8).estimate(pnl, [0.99])[0]
     assert math.isfinite(tail.var)
     assert tail.es == math.inf
+
+
+@pytest.mark.parametrize("confidence", [0.6, 0.9, 0.95, 0.99, 0.999])
+@pytest.mark.parametrize(("law", "df"), [("normal", None), ("t", 3.5), ("t", None)])
+def test_the_kept_draws_give_what_drawing_anew_gives(
+    law: Literal["normal", "t"], df: float | None, confidence: float
+) -> None:
+    pnl = 0.3 + 2.0 * np.random.default_rng(8).standard_t(5.0, 300)
+    model = MonteCarlo(law=law, df=df, draws=5000, seed=4)
+    rng = np.random.default_rng(4)
+    if law == "normal":
+        drawn = np.mean(pnl) + np.std(pnl, ddof=1) * rng.standard_normal(5000)
+    else:
+        fit = fit_t(pnl, df)
+        assert not isinstance(fit, str)
+        drawn = fit.loc + fit.scale * rng.standard_t(fit.df, 5000)
+    want = attrs.astuple(Historical().estimate(drawn, [confidence])[0])
+    for fitted in (None, model.fit(pnl), model.fit(-8.0 * pnl)):
+        got = attrs.astuple(model.estimate(pnl, [confidence], fitted)[0])
+        # the search for df stops at a relative step of 1e-12, with sums that round in another order
+        assert got[:-1] == pytest.approx(want[:-1], rel=1e-8)
+
+
+@pytest.mark.parametrize(("law", "df"), [("normal", None), ("t", 3.5), ("t", None)])
+def test_an_estimate_with_a_fit_draws_nothing(
+    law: Literal["normal", "t"], df: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pnl = np.random.default_rng(9).standard_t(4.0, 200)
+    model = MonteCarlo(law=law, df=df, draws=3000)
+    fitted = model.fit(pnl)
+    want = model.estimate(pnl, [0.95, 0.99])
+    monkeypatch.setattr(np.random, "default_rng", None)
+    assert model.estimate(pnl, [0.95, 0.99], fitted) == want
+
+
+def test_a_sample_that_cannot_be_fitted_says_why() -> None:
+    for pnl, why in ((np.full(60, 2.0), "equal"), (np.repeat([1.0, 2.0], [58, 2]), "equal")):
+        model = MonteCarlo(law="t")
+        assert model.fit(pnl) is None
+        assert why in model.estimate(pnl, [0.99])[0].problem
+
+
+def test_a_sample_that_does_not_vary_is_its_loss_at_any_confidence() -> None:
+    tail = MonteCarlo(draws=1000).estimate(np.full(60, -2.5), [0.9999])[0]
+    assert attrs.astuple(tail)[:-1] == (2.5, 2.5, 2.5, 2.5, 0.0)
 
 
 @given(st.integers(1, 6), st.integers(0, 10**6))

@@ -9,7 +9,7 @@ import numpy as np
 from rtre.errors import DataError
 from rtre.kernels import covariance as kernels
 from rtre.market import Float64
-from rtre.windows.arena_bytes import from_bytes, to_bytes
+from rtre.windows.arena_bytes import float_arena, to_bytes
 
 MOST_ASSETS = 10_000
 _KIND = b"COV1"
@@ -152,7 +152,7 @@ class EwmaCovariance:
         DataError
             Not a snapshot of this kind, or damaged.
         """
-        state = from_bytes(_KIND, data, kernels.HEADER)
+        state = float_arena(_KIND, data, kernels.HEADER)
         n, decay = state[[kernels.ASSETS, kernels.DECAY]].tolist()
         if not n.is_integer() or len(state) != kernels.length(int(n)):  # inf and NaN are not whole
             raise DataError(f"the snapshot does not hold a covariance of {n!r} assets")

@@ -18,14 +18,14 @@ class EwmaVariance:
     def __init__(self, lines: Lines, decay: float) -> None:
         self._lines = lines
         self._decay = decay = float(decay)
-        self._state = np.zeros((lines.n_assets, ewma.STATE))
+        self.state = np.zeros((lines.n_assets, ewma.STATE))
         self._out = np.empty((len(lines), ewma.RESULTS))
-        for state, row in zip(self._state, lines.returns, strict=True):
+        for state, row in zip(self.state, lines.returns, strict=True):
             ewma.rebuild(state, row, lines.oldest, lines.head, decay)
 
     def roll(self, evicted: int) -> None:
         """Close the open ring column and drop `evicted`."""
-        ewma.roll(self._lines.floats, self._lines.ints, self._state, evicted, self._decay)
+        ewma.roll(self._lines.floats, self._lines.ints, self.state, evicted, self._decay)
 
     def of(self, which: Int64) -> Float64:
         """Variance of P&L per interval, in currency squared, and count, shape (m, 2).
@@ -33,5 +33,5 @@ class EwmaVariance:
         `which` holds m lines. The result is valid until the next call.
         """
         lines, out = self._lines, self._out
-        ewma.of_lines(lines.floats, lines.ints, self._state, which, self._decay, out)
+        ewma.of_lines(lines.floats, lines.ints, self.state, which, self._decay, out)
         return out[: len(which)]

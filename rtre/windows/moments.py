@@ -17,14 +17,14 @@ class RollingMoments:
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self._sums = np.zeros((lines.n_assets, moments.SUMS))
+        self.state = np.zeros((lines.n_assets, moments.SUMS))
         self._out = np.empty((len(lines), moments.MOMENTS))
-        for sums, row in zip(self._sums, lines.returns, strict=True):
+        for sums, row in zip(self.state, lines.returns, strict=True):
             moments.rebuild(sums, row, lines.head)
 
     def roll(self, evicted: int) -> None:
         """Close the open ring column and drop `evicted`."""
-        moments.roll(self._lines.floats, self._lines.ints, self._sums, evicted)
+        moments.roll(self._lines.floats, self._lines.ints, self.state, evicted)
 
     def of(self, which: Int64, ddof: int) -> Float64:
         """Mean, standard deviation (divisor ``n - ddof``), both in currency, and count.
@@ -40,5 +40,5 @@ class RollingMoments:
             Valid until the next call.
         """
         lines, out = self._lines, self._out
-        moments.of_lines(lines.floats, lines.ints, self._sums, which, ddof, out)
+        moments.of_lines(lines.floats, lines.ints, self.state, which, ddof, out)
         return out[: len(which)]

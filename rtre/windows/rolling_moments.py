@@ -13,7 +13,7 @@ import numpy as np
 from rtre.errors import DataError
 from rtre.kernels import rolling_moments as kernels
 from rtre.market import Float64
-from rtre.windows.arena_bytes import from_bytes, to_bytes
+from rtre.windows.arena_bytes import float_arena, to_bytes
 
 LONGEST = 10_000_000
 _KIND = b"RMO1"
@@ -135,7 +135,7 @@ class RollingMoments:
         DataError
             Not a snapshot of this kind, or damaged.
         """
-        state = from_bytes(_KIND, data, kernels.HEADER)
+        state = float_arena(_KIND, data, kernels.HEADER)
         settings = state[: kernels.COUNT + 1]
         if not np.array_equal(settings, np.trunc(settings)) or not np.isfinite(settings).all():
             raise DataError("the snapshot holds settings that are not whole numbers")

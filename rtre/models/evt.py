@@ -17,7 +17,7 @@ from rtre.errors import DataError
 from rtre.market import Float64
 from rtre.models.base import Model, Tail
 from rtre.models.filtered import Filtered, filter_garch
-from rtre.models.garch import GarchFit, check_flag, relative_fit
+from rtre.models.garch_fit import GarchFit, check_flag, relative_fit
 from rtre.models.gaussian import Z95
 from rtre.models.order import tail_probability
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem

@@ -19,7 +19,7 @@ from rtre.checks import between, one_of, whole
 from rtre.errors import DataError
 from rtre.market import Float64
 from rtre.models.base import Model, Tail
-from rtre.models.garch import GarchFit, check_flag, garch_variances, relative_fit
+from rtre.models.garch_fit import GarchFit, check_flag, garch_variances, relative_fit
 from rtre.models.historical import Historical
 from rtre.models.rules import RULES, SHORTFALLS, Rule, Shortfall
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem

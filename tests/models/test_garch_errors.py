@@ -98,7 +98,7 @@ def test_the_sandwich_knows_the_spread_of_quasi_likelihood_and_the_interval_hold
     rng = np.random.default_rng(6)
     true = GarchFit(mu=0.0, omega=0.05, alpha=0.1, gamma=0.0, beta=0.85, df=5.0)
     found, plain, robust, held = [], [], [], 0
-    runs, n = 80, 1000
+    runs, n = 40, 800
     for _ in range(runs):
         pnl, variances = simulate(true, n, rng)
         fitted = fit_garch(pnl)
@@ -112,10 +112,10 @@ def test_the_sandwich_knows_the_spread_of_quasi_likelihood_and_the_interval_hold
         held += tail.var_low <= normal_factors(0.99)[0] * math.sqrt(variances[-1]) <= tail.var_high
     spread = float(np.std(found))
     assert np.nanmedian(plain) < 0.8 * spread
-    # the spread of 80 runs is known to 8 %, and the errors are skew in 1000 observations
-    assert 0.75 * spread < np.nanmedian(robust) < 1.3 * spread
-    # 95 % less the sampling error of 80 runs and what a linear approximation costs
-    assert held >= 0.85 * runs
+    # the spread of 40 runs is known to 11 %, and the errors are skew in 800 observations
+    assert 0.7 * spread < np.nanmedian(robust) < 1.4 * spread
+    # 95 % less the sampling error of 40 runs and what a linear approximation costs
+    assert held >= 0.83 * runs
 
 
 def test_an_old_fit_keeps_its_interval_when_the_position_grows() -> None:

@@ -32,6 +32,7 @@ Z95 = float(special.ndtri(0.975))
 _MEAN_RULES = {"sample": SAMPLE_MEAN, "zero": ZERO_MEAN, "ignored": IGNORED_MEAN}
 
 
+@lru_cache(maxsize=256)
 def normal_factors(confidence: float) -> tuple[float, float]:
     """VaR and ES of a standard normal loss: ``(z, phi(z) / tail)`` with ``z = -ndtri(tail)``.
 

@@ -23,6 +23,7 @@ from rtre.backtest.coverage import kupiec, kupiec_region, tuff  # noqa: E402
 from rtre.backtest.exceedances import Transitions  # noqa: E402
 from rtre.backtest.independence import christoffersen, conditional_coverage  # noqa: E402
 from rtre.backtest.traffic_light import traffic_light  # noqa: E402
+from rtre.models.contributions import cornish_fisher_contributions  # noqa: E402
 from rtre.models.ewma import ewma_covariance  # noqa: E402
 from rtre.models.gaussian import normal_contributions, normal_factors  # noqa: E402
 from rtre.models.student_t import t_factors  # noqa: E402
@@ -53,6 +54,24 @@ def test_hulls_ewma_example_is_reproduced() -> None:
     assert np.sqrt(np.diag(covariance)) == pytest.approx([0.0219, 0.0321, 0.0309, 0.0159], abs=5e-5)
     parts, _ = normal_contributions(positions, np.zeros(4), covariance, 0.99)
     assert round(1000.0 * float(np.sum(parts)), -1) == 471_030  # 471,025 at a rounded quantile
+
+
+@needs_data
+def test_modified_component_es_of_performance_analytics_is_reproduced() -> None:
+    # printed by PerformanceAnalytics for edhec up to August 2009 (152 months), equal weights, 95 %
+    with (oracle_support.DATA / "returns" / "edhec.csv").open() as lines:
+        funds = [name.strip('"') for name in lines.readline().strip().split(",")[1:]]
+    returns = np.column_stack([oracle_support.column("returns/edhec.csv", f) for f in funds])
+    got = cornish_fisher_contributions(
+        np.full(13, 1.0 / 13.0), returns[:152], 0.95, shortfall="edgeworth", ddof=1
+    )
+    printed = [
+        0.0074750513, -0.0028125166, 0.0039422674, 0.0069376579, 0.0008077760, 0.0037114666,
+        0.0043125937, 0.0007173036, 0.0036152960, 0.0013693293, 0.0037650911, -0.0048178690,
+        0.0033924063,
+    ]  # fmt: skip
+    assert got.total_es == pytest.approx(0.03241585, abs=5e-9)
+    assert got.es == pytest.approx(printed, abs=1e-9)  # ten digits; slopes by differences
 
 
 def test_printed_backtest_constants_are_reproduced() -> None:

@@ -123,6 +123,9 @@ class Ewma(Model):
     (its eq. 5.1 assumes an endless past). The interval is the delta method's,
     Var(sd) = sd^2 sum(w^2) / 2, the weights' own effective sample.
 
+    Cost: on a tick, O(1) for a symbol, from a running sum, and one pass over the window for a book;
+    on a closed interval O(1) a symbol to keep the sum.
+
     Attributes
     ----------
     decay : float

@@ -113,6 +113,9 @@ class Gaussian(Model):
     Var(sd) = sd^2/(2(n-1)). They say how well the two parameters are known, not how wrong the
     normal law is in the tail.
 
+    Cost: on a tick, O(1) for a symbol, from running moments, and one pass over the window for a
+    book; on a closed interval O(1) a symbol to keep the moments.
+
     Attributes
     ----------
     mean : {"sample", "zero", "ignored"}

@@ -17,7 +17,7 @@ pytest.register_assert_rewrite("oracle_support", "oracles_models", "oracles_back
 
 import oracles_backtest  # noqa: E402, F401 - registers its cases
 import oracles_models  # noqa: E402
-from oracle_support import CASES, FOLDER  # noqa: E402
+from oracle_support import CASES, DATA, FOLDER, column  # noqa: E402
 
 from rtre.backtest.coverage import kupiec, kupiec_region, tuff  # noqa: E402
 from rtre.backtest.exceedances import Transitions  # noqa: E402
@@ -59,9 +59,9 @@ def test_hulls_ewma_example_is_reproduced() -> None:
 @needs_data
 def test_modified_component_es_of_performance_analytics_is_reproduced() -> None:
     # printed by PerformanceAnalytics for edhec up to August 2009 (152 months), equal weights, 95 %
-    with (oracle_support.DATA / "returns" / "edhec.csv").open() as lines:
+    with (DATA / "returns" / "edhec.csv").open() as lines:
         funds = [name.strip('"') for name in lines.readline().strip().split(",")[1:]]
-    returns = np.column_stack([oracle_support.column("returns/edhec.csv", f) for f in funds])
+    returns = np.column_stack([column("returns/edhec.csv", f) for f in funds])
     got = cornish_fisher_contributions(
         np.full(13, 1.0 / 13.0), returns[:152], 0.95, shortfall="edgeworth", ddof=1
     )

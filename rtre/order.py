@@ -22,6 +22,7 @@ from rtre.market import Float64, Int64
 COVERAGE = 0.95  #: of the interval of VaR, unless asked otherwise
 
 
+@lru_cache(maxsize=256)
 def tail_probability(confidence: float) -> Fraction:
     """``1 - confidence``, exactly, reading `confidence` as its shortest decimal.
 

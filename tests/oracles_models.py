@@ -10,7 +10,7 @@ from oracle_support import DATA, Oracle, case, close, column, pair
 from rtre.models.age_weighted import AgeWeighted
 from rtre.models.cornish_fisher import CornishFisher
 from rtre.models.evt import Evt, fit_gpd, gpd_tail
-from rtre.models.garch import fit_garch
+from rtre.models.garch import fit_garch, garch_errors
 from rtre.models.gaussian import Gaussian, normal_contributions, normal_factors
 from rtre.models.historical import Historical
 from rtre.models.sample import deviation_of, mean_of
@@ -120,6 +120,16 @@ def _(o: Oracle) -> None:
     for name in ("mu", "omega", "alpha", "beta"):
         close(getattr(fit, name), want[name], o["tolerance"])
     close(fit.loglik, want["loglik"], o["tolerance"], "loglik")
+    # the benchmark's printed errors: by the Hessian, and by Bollerslev and Wooldridge's sandwich
+    errors = garch_errors(column("garch/dmbp.csv", "V1"), fit)
+    printed = {
+        False: (0.00846212, 0.00285271, 0.0265228, 0.0335527),
+        True: (0.00918935, 0.00649319, 0.0535317, 0.0724614),
+    }
+    for robust, numbers in printed.items():
+        got = errors.se(robust=robust)
+        for name, number in zip(errors.names, numbers, strict=True):
+            close(got[name], number, {"rel": 1e-5})  # six printed digits
 
 
 @case("tfit_sp500_all")

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtre.backtest.coverage import binomial, kupiec, tuff
+from rtre.backtest.duration import duration
 from rtre.backtest.dynamic_quantile import dynamic_quantile
 from rtre.backtest.exceedances import Counts, exceedances
 from rtre.backtest.independence import (
@@ -53,6 +54,7 @@ def run_battery(
         christoffersen(hits.transitions),
         conditional_coverage(hits.n, hits.x, hits.transitions, confidence),
         time_between_failures(hits, confidence),
+        duration(hits, confidence),
     ]
     if hits.n > _LAGS + 1 and np.isfinite(np.asarray(var, dtype=np.float64)).all():
         results.append(dynamic_quantile(losses, var, confidence, lags=_LAGS))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal, Self
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 from scipy import special
@@ -115,6 +118,95 @@ def simulate_z(
     return np.asarray(1.0 - sums / (n * tail))
 
 
+@attrs.frozen
+class _State:
+    """State of a generator, which can be a key."""
+
+    key: tuple[Any, ...]
+    state: Mapping[str, Any] = attrs.field(eq=False)
+
+    @classmethod
+    def of(cls, generator: np.random.BitGenerator) -> Self:
+        state = generator.state
+        return cls(_frozen(state), state)
+
+    def generator(self) -> np.random.Generator:
+        bits = getattr(np.random, self.state["bit_generator"])(0)
+        bits.state = self.state
+        return np.random.Generator(bits)
+
+
+def _frozen(state: Any) -> Any:
+    """Return nested mappings and arrays as tuples and bytes."""
+    if isinstance(state, Mapping):
+        return tuple((name, _frozen(value)) for name, value in state.items())
+    return state.tobytes() if isinstance(state, np.ndarray) else state
+
+
+@lru_cache(maxsize=32)
+def _null(
+    n: int,
+    confidence: float,
+    draws: int,
+    statistic: Literal["z1", "z2"],
+    df: float | None,
+    before: _State,
+) -> tuple[Float64, Mapping[str, Any]]:
+    """Draw from a generator in a state; with the draws, sorted, its state after them.
+
+    A backtest asks for the same draws for each model and line of one length: simulating them anew
+    was most of its tests (120 ms of 122 for a battery; 2.5 ms with it). At most 32 are kept, 5 MB
+    at the default number of draws.
+    """
+    rng = before.generator()
+    drawn = np.sort(simulate_z(n, confidence, draws, rng, statistic=statistic, df=df))
+    drawn.flags.writeable = False
+    return drawn, rng.bit_generator.state
+
+
+def null_draws(
+    n: int,
+    confidence: float,
+    draws: int,
+    rng: np.random.Generator,
+    *,
+    statistic: Literal["z1", "z2"] = "z2",
+    df: float | None = None,
+) -> Float64:
+    """Return what `simulate_z` draws, sorted and read-only, simulated once for a generator's state.
+
+    The generator ends in the same state as after `simulate_z`, so that what is drawn next does not
+    depend on what was remembered.
+    """
+    kind = type(rng.bit_generator)
+    if getattr(np.random, kind.__name__, None) is not kind:  # not one of numpy's own
+        return np.sort(simulate_z(n, confidence, draws, rng, statistic=statistic, df=df))
+    drawn, after = _null(n, confidence, draws, statistic, df, _State.of(rng.bit_generator))
+    rng.bit_generator.state = after
+    return drawn
+
+
+def z_critical(
+    n: int,
+    confidence: float,
+    level: float = 0.05,
+    *,
+    rng: np.random.Generator,
+    statistic: Literal["z1", "z2"] = "z2",
+    df: float | None = None,
+    draws: int = 100_000,
+) -> float:
+    """Critical value of Z1 or Z2: a right forecast falls below it with probability `level`.
+
+    Acerbi and Szekely (2014) print a table of it: near -0.70 in 250 periods at 97.5 % and 5 %,
+    whatever the tail. Parameters as for `acerbi_szekely`.
+    """
+    if not 0.0 < level < 1.0:
+        raise DataError(f"level must lie between 0 and 1, got {level!r}")
+    drawn = null_draws(n, confidence, draws, rng, statistic=statistic, df=df)
+    return float(np.quantile(drawn, level))
+
+
 def acerbi_szekely(
     losses: npt.ArrayLike,
     var: npt.ArrayLike,
@@ -153,8 +245,8 @@ def acerbi_szekely(
         value = z1_statistic(losses, var, es)
     else:
         value = z2_statistic(losses, var, es, confidence)
-    drawn = simulate_z(n, confidence, draws, rng, statistic=statistic, df=df)
-    p_value = (1.0 + int(np.count_nonzero(drawn <= value))) / (1.0 + draws)
+    drawn = null_draws(n, confidence, draws, rng, statistic=statistic, df=df)
+    p_value = (1.0 + int(np.searchsorted(drawn, value, "right"))) / (1.0 + draws)
     note = ""
     if statistic == "z1" and x == 0:
         p_value, note = 1.0, "no exceedance: the size of losses beyond VaR cannot be tested"

@@ -18,6 +18,10 @@ TESTS = {
         "does an exceedance make one on the next day likelier?",
     ),
     "conditional-coverage": ("Christoffersen cond. coverage", "number and independence together"),
+    "duration": (
+        "Christoffersen-Pelletier",
+        "do the waits between exceedances have no memory?",
+    ),
     "dynamic-quantile": (
         "Dynamic quantile",
         "does anything known before (past hits, VaR, last loss) foresee exceedances?",
@@ -59,7 +63,7 @@ def arrow(test: BacktestResult, level: float = LEVEL) -> str:
     """Return how a rejected forecast errs; nothing where it is not rejected."""
     if not test.rejects(level):
         return ""
-    if test.test == "christoffersen-independence":
+    if test.test in ("christoffersen-independence", "duration"):
         return {"too low": "clustered", "too high": "too regular"}.get(test.direction, "rejected")
     return {"too low": "risk too low", "too high": "risk too high"}.get(test.direction, "rejected")
 

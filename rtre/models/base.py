@@ -54,6 +54,17 @@ class Tail:
         """The answer of a model outside its domain: no number, and the reason."""
         return cls(np.nan, np.nan, problem=problem)
 
+    def scaled(self, unit: float) -> Tail:
+        """Return the same tail of P&L multiplied by `unit` (positive)."""
+        return Tail(
+            unit * self.var,
+            unit * self.es,
+            unit * self.var_low,
+            unit * self.var_high,
+            unit * self.es_se,
+            self.problem,
+        )
+
 
 @attrs.frozen
 class Model(abc.ABC):

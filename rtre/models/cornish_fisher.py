@@ -9,7 +9,8 @@ increases in z; outside that domain a higher confidence may give a lower VaR, so
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -19,9 +20,12 @@ from scipy import optimize, special
 from rtre.checks import one_of
 from rtre.market import Float64
 from rtre.models.base import Model, Tail
-from rtre.models.gaussian import normal_factors
+from rtre.models.gaussian import Z95, normal_factors
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem
 from rtre.order import tail_probability
+
+_NODES, _MASSES = special.roots_hermitenorm(8)
+_MASSES = _MASSES / np.sum(_MASSES)
 
 
 def in_domain(skew: float, kurtosis: float) -> bool:
@@ -87,14 +91,14 @@ def moments_of(skew: float, kurtosis: float) -> tuple[float, float, float, float
     They differ from S and K, the more the larger these are. Exact: Z is a cubic in a normal, so a
     Gauss-Hermite rule of 8 nodes integrates its fourth power.
     """
-    nodes, masses = special.roots_hermitenorm(8)
-    masses = masses / np.sum(masses)
-    values = cornish_fisher_quantile(nodes, skew, kurtosis)
-    mean = float(np.sum(masses * values))
+    values = cornish_fisher_quantile(_NODES, skew, kurtosis)
+    mean = float(np.sum(_MASSES * values))
     centred = values - mean
-    variance = float(np.sum(masses * centred**2))
-    third = float(np.sum(masses * centred**3)) / variance**1.5
-    return mean, math.sqrt(variance), third, float(np.sum(masses * centred**4)) / variance**2 - 3.0
+    square = centred * centred
+    variance = float(np.sum(_MASSES * square))
+    third = float(np.sum(_MASSES * square * centred)) / variance**1.5
+    fourth = float(np.sum(_MASSES * square * square)) / variance**2
+    return mean, math.sqrt(variance), third, fourth - 3.0
 
 
 def matched_parameters(skew: float, kurtosis: float) -> tuple[float, float] | None:
@@ -114,11 +118,71 @@ def matched_parameters(skew: float, kurtosis: float) -> tuple[float, float] | No
     return None
 
 
+def _slopes(
+    factor: Callable[[float, float], float], skew: float, kurtosis: float
+) -> tuple[float, float]:
+    """Derivatives of a factor by the parameters S and K, by central differences."""
+    step = 1e-5
+    by_skew = factor(skew + step, kurtosis) - factor(skew - step, kurtosis)
+    by_kurtosis = factor(skew, kurtosis + step) - factor(skew, kurtosis - step)
+    return by_skew / (2.0 * step), by_kurtosis / (2.0 * step)
+
+
+def _through_match(slopes: tuple[float, float], shape: tuple[float, float]) -> tuple[float, float]:
+    """Turn slopes by the parameters into slopes by the moments that they were matched to."""
+
+    def skew_of(s: float, k: float) -> float:
+        return moments_of(s, k)[2]
+
+    def kurtosis_of(s: float, k: float) -> float:
+        return moments_of(s, k)[3]
+
+    jacobian = np.array([_slopes(skew_of, *shape), _slopes(kurtosis_of, *shape)])
+    if abs(float(np.linalg.det(jacobian))) < 1e-9:
+        return math.nan, math.nan
+    by_skew, by_kurtosis = np.linalg.solve(jacobian.T, np.array(slopes)).tolist()
+    return by_skew, by_kurtosis
+
+
+def influence_error(
+    u: Float64, moments: tuple[float, float], at: float, slopes: tuple[float, float]
+) -> float:
+    """Standard error of ``-mean + sd F(S, K)`` in units of sd, by the delta method.
+
+    The estimate is a smooth function of four sample moments, so it moves by the mean of
+    ``-u + F (u^2 - 1)/2 + F_S i_S + F_K i_K`` over the observations, with i_S and i_K the influence
+    functions of skewness and kurtosis. No law of the sample is assumed; eight moments must exist
+    for the error to mean something.
+
+    Parameters
+    ----------
+    u : (n,) float64
+        The standardised sample.
+    moments : tuple of float
+        Its skewness and excess kurtosis.
+    at, slopes : float, tuple of float
+        F and its derivatives by the two moments.
+    """
+    skew, kurtosis = moments[0], moments[1] + 3.0
+    square = u * u
+    excess = square - 1.0
+    of_skew = square * u - skew - 3.0 * u - 1.5 * skew * excess
+    of_kurtosis = square * square - kurtosis - 2.0 * kurtosis * excess - 4.0 * skew * u
+    moved = -u + 0.5 * at * excess + slopes[0] * of_skew + slopes[1] * of_kurtosis
+    return math.sqrt(float(np.mean(moved * moved)) / len(u))
+
+
 @attrs.frozen
 class CornishFisher(Model):
     """``VaR = -mean - sd Z(z)`` from the first four sample moments (divisor n).
 
     Zangari, A VaR methodology for portfolios that include options, RiskMetrics Monitor (1996).
+
+    Interval and standard error are the delta method's through the four sample moments
+    (`influence_error`). They need eight moments of the law; on heavy tails they are too small.
+
+    Cost: on a tick, one pass over the window of a line, 0.1 ms for 500 observations, and a few
+    milliseconds with ``parameters="matched"``; nothing more on a closed interval.
 
     Attributes
     ----------
@@ -150,7 +214,7 @@ class CornishFisher(Model):
     def estimate(
         self, pnl: Float64, confidences: Sequence[float], fitted: Any = None
     ) -> list[Tail]:
-        """VaR and ES from four moments; cost O(n)."""
+        """VaR and ES from four moments; cost O(n), and some twenty factors for the errors."""
         problem = sample_problem(pnl, self.min_obs)
         if problem:
             return invalid(problem, confidences)
@@ -162,7 +226,7 @@ class CornishFisher(Model):
         square = u * u  # products: a power is twenty times slower
         skew = float(np.mean(square * u))
         kurtosis = float(np.mean(square * square)) - 3.0
-        at, spread, shape = 0.0, 1.0, (skew, kurtosis)
+        shape = (skew, kurtosis)
         if self.parameters == "matched":
             found = matched_parameters(skew, kurtosis)
             if found is None:
@@ -172,21 +236,49 @@ class CornishFisher(Model):
                     confidences,
                 )
             shape = found
-            at, spread, _, _ = moments_of(*shape)
         if self.outside == "refuse" and not in_domain(*shape):
             return invalid(
                 f"skewness {skew:.3g} and excess kurtosis {kurtosis:.3g} lie outside the domain"
                 " in which the expansion is a distribution",
                 confidences,
             )
-        tails = []
-        for confidence in confidences:
-            q, c = cornish_fisher_factors(confidence, *shape)
-            if self.shortfall == "edgeworth":
-                c = edgeworth_shortfall(confidence, *shape)
-            var, es = (-mean + sd * (factor + at) / spread for factor in (q, c))
-            tails.append(Tail(var, max(es, var)))
-        return tails
+        return [
+            self._tail(u, (mean, sd), (skew, kurtosis), shape, confidence)
+            for confidence in confidences
+        ]
+
+    def _tail(
+        self,
+        u: Float64,
+        located: tuple[float, float],
+        moments: tuple[float, float],
+        shape: tuple[float, float],
+        confidence: float,
+    ) -> Tail:
+        matched = self.parameters == "matched"
+
+        def factor(which: int, skew: float, kurtosis: float) -> float:
+            if which and self.shortfall == "edgeworth":
+                value = edgeworth_shortfall(confidence, skew, kurtosis)
+            else:
+                value = cornish_fisher_factors(confidence, skew, kurtosis)[which]
+            if not matched:
+                return value
+            at, spread, _, _ = moments_of(skew, kurtosis)
+            return (value + at) / spread
+
+        mean, sd = located
+        numbers, errors = [], []
+        for which in (0, 1):
+            at = factor(which, *shape)
+            slopes = _slopes(partial(factor, which), *shape)
+            if matched:
+                slopes = _through_match(slopes, shape)
+            numbers.append(sd * at - mean)
+            errors.append(sd * influence_error(u, moments, at, slopes))
+        var, es = numbers
+        half = Z95 * errors[0]
+        return Tail(var, max(es, var), var - half, var + half, errors[1])
 
 
 MODEL = CornishFisher

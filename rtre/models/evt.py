@@ -17,7 +17,7 @@ from rtre.errors import DataError
 from rtre.market import Float64
 from rtre.models.base import Model, Tail
 from rtre.models.filtered import Filtered, filter_garch
-from rtre.models.garch import GarchFit, check_flag, relative_fit
+from rtre.models.garch_fit import GarchFit, check_flag, relative_fit
 from rtre.models.gaussian import Z95
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem
 from rtre.order import tail_probability
@@ -209,6 +209,13 @@ class Evt(Model):
     this law. The conditional form is McNeil and Frey, Journal of Empirical Finance 7 (2000):
     ``VaR = -mu + sd_next VaR_z``. A later sample keeps shape and relative scale of the fit and
     takes threshold and mean excess from itself.
+
+    Interval and standard error are the delta method's in shape, scale and share; those of the
+    conditional form leave out the error of the volatility. Far out `rtre.models.evt_profile` gives
+    a better, lopsided interval.
+
+    Cost: none on a tick; on a closed interval a sort of each line's window, and one recursion in
+    the conditional form. Fits run in a worker, on a schedule.
 
     Attributes
     ----------

@@ -36,6 +36,41 @@ def ewma_weights(n: int, decay: float) -> Float64:
     return np.asarray(decay ** np.arange(n - 1, -1, -1.0) * ((1.0 - decay) / total))
 
 
+def ewma_covariance(returns: Float64, decay: float, first: Float64 | None = None) -> Float64:
+    """Covariance forecast ``C <- decay C + (1 - decay) r r'`` after the newest row of returns.
+
+    Means of zero; one decay for all pairs, so the matrix is positive semi-definite.
+
+    Parameters
+    ----------
+    returns : (n, assets) float64
+        Oldest first.
+    decay : float
+        RiskMetrics' lambda, above 0 and below 1.
+    first : (assets, assets) float64, optional
+        The forecast for the first row. None: the weights are normalised over the sample instead,
+        so that nothing is assumed before it (as in `Ewma`). Hull's worksheets start from the sample
+        covariance.
+
+    >>> ewma_covariance(np.array([[1.0, 0.0], [0.0, 1.0]]), 0.5)
+    array([[0.33333333, 0.        ],
+           [0.        , 0.66666667]])
+    """
+    table = np.asarray(returns, dtype=np.float64)
+    if table.ndim != 2 or not len(table) or not np.isfinite(table).all():
+        raise DataError(f"returns by period and asset are a finite table, got {table.shape}")
+    if not 0.0 < decay < 1.0:
+        raise DataError(f"decay must be more than 0 and less than 1; got {decay!r}")
+    weights = ewma_weights(len(table), decay)
+    kept = 0.0
+    if first is not None:
+        kept = decay ** len(table)
+        weights = weights * (1.0 - kept)
+    # einsum, not @: a BLAS product may differ in the last bit from run to run
+    fresh = np.einsum("n,ni,nj->ij", weights, table, table)
+    return np.asarray(fresh if first is None else kept * np.asarray(first) + fresh)
+
+
 def ewma_variance_rate(
     pnl: Float64, times_ns: Int64, tau_ns: float, started_ns: int | None = None
 ) -> float:
@@ -87,6 +122,9 @@ class Ewma(Model):
     RiskMetrics Technical Document (1996), section 5.2; the weights are normalised over the window
     (its eq. 5.1 assumes an endless past). The interval is the delta method's,
     Var(sd) = sd^2 sum(w^2) / 2, the weights' own effective sample.
+
+    Cost: on a tick, O(1) for a symbol, from a running sum, and one pass over the window for a book;
+    on a closed interval O(1) a symbol to keep the sum.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ from rtre.checks import between, one_of, whole
 from rtre.errors import DataError
 from rtre.market import Float64
 from rtre.models.base import Model, Tail
-from rtre.models.garch import GarchFit, check_flag, garch_variances, relative_fit
+from rtre.models.garch_fit import GarchFit, check_flag, garch_variances, relative_fit
 from rtre.models.historical import Historical
 from rtre.models.rules import RULES, SHORTFALLS, Rule, Shortfall
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem
@@ -93,6 +93,10 @@ class FilteredHistorical(Model):
 
     The interval and standard error are the order statistics' of the residuals (of the sample, not
     of the paths, whose number is a choice); they leave out the error of the volatility.
+
+    Cost: none on a tick; on a closed interval one recursion and a sort for each line, and ``steps *
+    paths`` draws where there are steps. A GARCH filter is fitted in a worker, on a schedule, and
+    reused in between.
 
     Attributes
     ----------

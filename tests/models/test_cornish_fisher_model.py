@@ -124,3 +124,23 @@ def test_outside_the_domain_it_refuses_and_says_where_the_sample_lies() -> None:
     tail = CornishFisher().estimate(pnl, [0.99])[0]
     assert "excess kurtosis" in tail.problem
     assert not CornishFisher(outside="compute").estimate(pnl, [0.99])[0].problem
+
+
+@pytest.mark.parametrize("parameters", ["moments", "matched"])
+@pytest.mark.parametrize("shortfall", ["integral", "edgeworth"])
+def test_the_error_is_that_of_leaving_out_one_observation(parameters: str, shortfall: str) -> None:
+    # the influence function is the limit of n times the change when one observation is left out,
+    # so the jackknife, which knows no derivative, has the same error
+    # effects of the order of 1/n: the matched model is slow, so its sample is smaller and milder
+    n, skewed = (1200, 0.2) if parameters == "matched" else (4000, 1.0)
+    rng = np.random.default_rng(11)
+    pnl = rng.normal(size=n) - skewed * rng.gumbel(size=n)
+    model = CornishFisher(parameters=parameters, shortfall=shortfall, outside="compute")  # type: ignore[arg-type]
+    tail = model.estimate(pnl, [0.975])[0]
+    left_out = [model.estimate(np.delete(pnl, i), [0.975])[0] for i in range(len(pnl))]
+    for got, numbers in (
+        ((tail.var_high - tail.var) / 1.959964, [t.var for t in left_out]),
+        (tail.es_se, [t.es for t in left_out]),
+    ):
+        jackknife = np.std(numbers) * np.sqrt(len(pnl) - 1.0)
+        assert got == pytest.approx(jackknife, rel=0.03)

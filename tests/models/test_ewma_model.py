@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtre.errors import DataError
-from rtre.models.ewma import Ewma, ewma_variance_rate, ewma_weights
+from rtre.models.ewma import Ewma, ewma_covariance, ewma_variance_rate, ewma_weights
 from rtre.models.gaussian import normal_factors
 
 
@@ -112,3 +112,34 @@ def test_wrong_times_are_refused(times: list[int], tau: float, started: int) -> 
 def test_a_wrong_decay_is_named_with_its_value(decay: float) -> None:
     with pytest.raises(DataError, match=r"Ewma\.decay must be .* got"):
         Ewma(decay=decay)
+
+
+@given(
+    st.integers(1, 60), st.integers(1, 4), st.floats(0.5, 0.99), st.integers(0, 10**6),
+    st.booleans(),
+)  # fmt: skip
+def test_the_covariance_follows_the_recursion(
+    n: int, assets: int, decay: float, seed: int, from_first: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    returns = rng.normal(size=(n, assets))
+    first = np.cov(rng.normal(size=(9, assets)).T).reshape(assets, assets) if from_first else None
+    want = np.zeros((assets, assets)) if first is None else first
+    for row in returns:
+        want = decay * want + (1.0 - decay) * np.outer(row, row)
+    if first is None:
+        want = want / (1.0 - decay**n)
+    got = ewma_covariance(returns, decay, first)
+    assert got == pytest.approx(want, rel=1e-9, abs=1e-12)
+    if first is None:  # the model of one series reads the same variance
+        sd = Ewma(decay=decay).estimate(returns[:, 0], [0.99])[0].var / normal_factors(0.99)[0]
+        if n >= Ewma.min_obs:
+            assert got[0, 0] == pytest.approx(sd * sd, rel=1e-9)
+
+
+def test_a_table_that_gives_no_covariance_is_refused() -> None:
+    for bad in (np.zeros(3), np.empty((0, 2)), np.array([[math.nan, 1.0]])):
+        with pytest.raises(DataError, match="finite table"):
+            ewma_covariance(bad, 0.94)
+    with pytest.raises(DataError, match=r"decay .* got 1\.0"):
+        ewma_covariance(np.zeros((3, 2)), 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +39,52 @@ def test_linear_is_numpys_quantile_and_its_integral(pnl: np.ndarray, confidence:
     grid.sort()
     area = np.trapezoid(np.quantile(-pnl, grid), grid)
     assert tail.es == pytest.approx(area / (1.0 - confidence), rel=1e-6, abs=1e-4)
+
+
+TYPES = {
+    "type-1": "inverted_cdf",
+    "type-2": "averaged_inverted_cdf",
+    "type-3": "closest_observation",
+    "type-4": "interpolated_inverted_cdf",
+    "type-5": "hazen",
+    "type-6": "weibull",
+    "type-7": "linear",
+    "type-8": "median_unbiased",
+    "type-9": "normal_unbiased",
+}
+
+
+# tails that floating point holds exactly: where n tail meets a step, 0.95 is a little off
+@given(samples, st.sampled_from([0.75, 0.875, 0.9375, 0.984375]), st.sampled_from(list(TYPES)))
+def test_the_nine_types_are_numpys(pnl: np.ndarray, confidence: float, rule: str) -> None:
+    tail = Historical(rule=rule).estimate(pnl, [confidence])[0]  # type: ignore[arg-type]
+    method: Any = TYPES[rule]
+    want = -float(np.quantile(pnl, 1.0 - confidence, method=method))
+    assert tail.var == pytest.approx(want, rel=1e-9, abs=1e-6)
+    # between multiples of 1/24 and of the points themselves each quantile function is straight
+    n, a, b = (
+        len(pnl),
+        *{"5": (0.5, 0.5), "8": (1 / 3, 1 / 3), "9": (0.375, 0.375)}.get(
+            rule[-1], (0.0, 0.0) if rule == "type-6" else (0.0, 1.0)
+        ),
+    )
+    knots = [(np.arange(n + 1) - a) / (n + 1 - a - b), np.arange(n + 1) / n]
+    knots += [(np.arange(n) + 0.5) / n, np.arange(n) / max(n - 1, 1), [0.0, 1.0 - confidence]]
+    edges = np.unique(np.clip(np.concatenate(knots), 0.0, 1.0 - confidence))
+    inside = (edges[1:] + edges[:-1]) / 2.0
+    area = -float(np.sum(np.diff(edges) * np.quantile(pnl, inside, method=method)))
+    assert tail.es == pytest.approx(max(area / (1.0 - confidence), tail.var), rel=1e-6, abs=1e-4)
+
+
+def test_a_type_meets_its_step_exactly() -> None:
+    pnl = -np.arange(1.0, 101.0)  # five losses in the tail: types 1 to 3 differ by their tie rule
+    got = {t: Historical(rule=t).estimate(pnl, [0.95])[0].var for t in TYPES}  # type: ignore[arg-type]
+    assert (got["type-1"], got["type-2"], got["type-3"], got["type-4"]) == (96.0, 95.5, 96.0, 96.0)
+    assert got["type-5"] == 95.5
+    assert got["type-6"] == pytest.approx(95.95)
+    assert got["type-7"] == pytest.approx(95.05)
+    half = {t: Historical(rule=t).estimate(pnl[:50], [0.95])[0].var for t in ("type-1", "type-3")}  # type: ignore[arg-type]
+    assert half == {"type-1": 48.0, "type-3": 49.0}  # 2.5 losses: the even rank is 2
 
 
 @given(samples, levels)

@@ -55,3 +55,28 @@ def test_a_bad_sample_is_named(sample: list[float], words: str) -> None:
 
 def test_a_good_sample_has_no_problem() -> None:
     assert sample_problem(np.array([1.0, -2.0, 0.0]), 3) == ""
+
+
+def alternating(first: float, one: float, other: float) -> np.ndarray:
+    """A thousand and one values, as NIST's NumAcc2 to NumAcc4 lay them out."""
+    return np.array([first, *[one, other] * 500])
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "sd", "digits"),
+    [
+        (np.array([10000001.0, 10000003.0, 10000002.0]), 10000002.0, 1.0, 15),
+        (alternating(1.2, 1.1, 1.3), 1.2, 0.1, 15),
+        # one part in 1e7 of each value is already lost in binary: nine and eight digits are left
+        (alternating(1000000.2, 1000000.1, 1000000.3), 1000000.2, 0.1, 9),
+        (alternating(10000000.2, 10000000.1, 10000000.3), 10000000.2, 0.1, 8),
+    ],
+    ids=["NumAcc1", "NumAcc2", "NumAcc3", "NumAcc4"],
+)
+def test_the_moments_are_those_that_nist_certifies(
+    values: np.ndarray, mean: float, sd: float, digits: int
+) -> None:
+    # NIST StRD univariate: mean, and standard deviation with divisor n - 1
+    got = mean_of(values)
+    assert got == pytest.approx(mean, rel=1e-15)
+    assert deviation_of(values, got, 1) == pytest.approx(sd, rel=10.0**-digits)

@@ -1,0 +1,77 @@
+"""The battery as a whole: what it leaves out, and that it tells a right model from a wrong one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from rtre.backtest.battery import run_battery
+from rtre.backtest.prices import PricePanel
+from rtre.backtest.result import BacktestResult
+from rtre.backtest.run import run_backtest
+
+COVERAGE = {
+    "binomial",
+    "kupiec-pof",
+    "tuff",
+    "christoffersen-independence",
+    "conditional-coverage",
+    "tbf",
+    "duration",
+}
+OF_ES = {"exceedance-residuals", "acerbi-szekely-z1", "acerbi-szekely-z2"}
+
+
+def names(losses: object, var: object, es: object) -> set[str]:
+    found = run_battery(losses, var, es, 0.95, rng=np.random.default_rng(6))  # type: ignore[arg-type]
+    return {result.test for result in found}
+
+
+def test_the_battery_leaves_out_what_the_forecasts_do_not_allow() -> None:
+    losses, var = np.array([0.0, 3.0, 0.0]), np.ones(3)
+    assert names(losses, var, None) == COVERAGE
+    assert names(losses, var, np.full(3, math.inf)) == COVERAGE
+    assert names(losses, var, np.full(3, 2.0)) == COVERAGE | OF_ES
+    many = np.arange(9.0)
+    assert names(many, np.full(9, 7.5), None) == COVERAGE | {"dynamic-quantile"}
+
+
+@pytest.mark.parametrize("beaten", [0, 1, 2, 39, 40])
+@pytest.mark.parametrize("first", [True, False])
+def test_no_number_of_exceedances_breaks_any_test(beaten: int, first: bool) -> None:
+    losses = np.zeros(40)
+    losses[:beaten] = 5.0
+    if not first:
+        losses = losses[::-1]
+    for confidence in (0.9, 0.99, 0.9999):
+        results = run_battery(
+            losses, np.ones(40), np.full(40, 2.0), confidence, rng=np.random.default_rng(7)
+        )
+        assert {r.test for r in results} == COVERAGE | OF_ES | {"dynamic-quantile"}
+        for result in results:
+            assert not math.isnan(result.statistic)
+            assert 0.0 <= result.p_value <= 1.0
+
+
+def test_a_right_model_passes_and_a_wrong_one_fails() -> None:
+    rng = np.random.default_rng(4)
+    rows, variance = 2501, 1.0
+    returns = np.empty(rows)
+    for t in range(rows):
+        returns[t] = math.sqrt(variance) * rng.standard_normal()
+        variance = 0.03 + 0.12 * returns[t] ** 2 + 0.85 * variance
+    # a hundredth of a percent a unit: compounding hardly bends the law
+    prices = 100.0 * np.exp(1e-4 * np.cumsum(returns))
+    dates = np.busday_offset("2010-01-01", np.arange(rows), roll="forward")
+    panel = PricePanel(("A",), dates, prices[:, None], "made up")
+    result = run_backtest(panel, None, ("garch", "gaussian"), (0.975,), window=500, refit_every=250)
+    verdicts: dict[str, dict[str, BacktestResult]] = {
+        verdict.model: {r.test: r for r in verdict.tests} for verdict in result.books[0].verdicts
+    }
+    assert set(verdicts["garch"]) == COVERAGE | OF_ES | {"dynamic-quantile"}
+    for name in ("kupiec-pof", "christoffersen-independence", "duration", "dynamic-quantile"):
+        assert not verdicts["garch"][name].rejects(0.01)
+    assert verdicts["gaussian"]["dynamic-quantile"].rejects(1e-6)
+    assert verdicts["gaussian"]["acerbi-szekely-z2"].direction == "too low"

@@ -9,7 +9,7 @@ partial sums, the same on every machine.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numba
 from llvmlite import ir
@@ -47,7 +47,7 @@ def _move_typed(typing: Any, values: Any, to: Any, start: Any, count: Any) -> An
         data = _pointer(context, builder, signature, arguments)
         target = builder.gep(data, [arguments[1]])
         source = builder.gep(data, [arguments[2]])
-        cgutils.raw_memmove(builder, target, source, arguments[3], 8)
+        cgutils.raw_memmove(builder, target, source, arguments[3], 8)  # type: ignore[no-untyped-call]
         return context.get_dummy_value()
 
     return types.void(values, types.int64, types.int64, types.int64), generate
@@ -59,7 +59,8 @@ def _add_up_typed(typing: Any, values: Any, start: Any, rows: Any) -> Any:
         number = arguments[2].type
         data = builder.gep(_pointer(context, builder, signature, arguments), [arguments[1]])
         zero = ir.Constant(vector, [0.0] * WIDTH)
-        sums = [cgutils.alloca_once_value(builder, zero) for _ in range(2)]
+        new = cgutils.alloca_once_value
+        sums = [new(builder, zero) for _ in range(2)]  # type: ignore[no-untyped-call]
         with cgutils.for_range(builder, arguments[2]) as loop:
             for half, total in enumerate(sums):
                 at = builder.add(
@@ -79,10 +80,10 @@ def _add_up_typed(typing: Any, values: Any, start: Any, rows: Any) -> Any:
     return types.float64(values, types.int64, types.int64), generate
 
 
-if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set at run time
-    move, _rows = _move, _add_up
-else:
-    move, _rows = intrinsic(_move_typed), intrinsic(_add_up_typed)
+move, _rows = _move, _add_up
+if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set at run time
+    move = cast(Any, intrinsic(_move_typed))
+    _rows = cast(Any, intrinsic(_add_up_typed))
 # `move(values, to, start, count)` copies ``values[start:start + count]`` to ``values[to:...]``; the
 # two may overlap. Nothing is checked.
 

@@ -12,10 +12,10 @@ from rtre.market import Float64, Int64
 FIRST_RING = 64  #: slots of a ring that grows, to begin with
 
 
-def room(tails: list[tuple[int, int]], n: int) -> int:
+def room(tails: list[tuple[int, int]], n: int, spread: bool) -> int:
     """Values that a tail buffer must be able to hold for windows of up to n numbers."""
     need = max(-(-n * p // q) for p, q in tails) + 2
-    return need + int(lay.slack(need))
+    return need + int(lay.slack(need, int(spread)))
 
 
 def new_arena(
@@ -111,14 +111,14 @@ def grow(arena: Float64, series: int) -> Float64:
 
 
 def _size(ints: Int64, fractions: list[tuple[int, int]], slots: int) -> int:
-    return 2 * slots + 2 * int(ints[lay.H_SIDES]) * room(fractions, slots)
+    return 2 * slots + 2 * int(ints[lay.H_SIDES]) * room(fractions, slots, bool(ints[lay.H_SPREAD]))
 
 
 def _place_blocks(arena: Float64, at: int, fractions: list[tuple[int, int]], slots: int) -> None:
     ints = arena.view(np.int64)
     used = int(ints[lay.H_USED])
     timed = int(ints[lay.H_MAX_AGE]) > 0
-    values = room(fractions, slots)
+    values = room(fractions, slots, bool(ints[lay.H_SPREAD]))
     ints[at + lay.S_RING], ints[at + lay.S_ROOM] = slots, values
     ints[at + lay.S_AT_RING] = used
     ints[at + lay.S_AT_TIMES] = used + (slots if timed else 0)

@@ -63,17 +63,18 @@ RULES = {
 
 HIGHEST = 1e300  #: a larger magnitude is refused: within, no sum and no difference can overflow
 SHORTEST_SLACK = 16
-"""Values a tail may hold beyond those it must. With 8, a window of 250 rebuilds 1.6 times as often."""
+"""Least number of values that a tail may hold beyond those it must."""
 NEVER = -(1 << 62)
 
 
 @inlined
-def slack(need: int) -> int:
+def slack(need: int, spread: int) -> int:
     """How many values more than `need` a tail may hold.
 
-    Half of `need`: a quarter rebuilds 2 to 4 times as often, as much again costs longer moves.
+    Half of `need` where tails are rebuilt at once: as much again costs longer moves. All of it
+    where they are refilled in pieces, which are the smaller the more slack there is to use up.
     """
-    return max(SHORTEST_SLACK, need // 2)
+    return max(SHORTEST_SLACK, need if spread != 0 else need // 2)
 
 
 @inlined
@@ -85,20 +86,26 @@ def side(I: Int64, at: int, which: int) -> int:  # noqa: E741
 @inlined
 def level(I: Int64, at: int, which: int) -> int:  # noqa: E741
     """Offset of one level of the series at `at`."""
-    return at + SCALARS + SIDE * I[H_SIDES] + LEVEL * which
+    return int(at + SCALARS + SIDE * I[H_SIDES] + LEVEL * which)
 
 
 @inlined
 def results(I: Int64, at: int) -> int:  # noqa: E741
     """Offset of the results of the series at `at`."""
-    return at + SCALARS + SIDE * I[H_SIDES] + LEVEL * I[H_LEVELS]
+    return int(at + SCALARS + SIDE * I[H_SIDES] + LEVEL * I[H_LEVELS])
 
 
 @inlined
 def tail(I: Int64, at: int, which: int, other: int) -> int:  # noqa: E741
     """Offset of the tail of a side, or with ``other = 1`` of its second buffer."""
     buffer = I[side(I, at, which) + T_WHICH] ^ other
-    return I[at + S_AT_TAILS] + (2 * which + buffer) * I[at + S_ROOM]
+    return int(I[at + S_AT_TAILS] + (2 * which + buffer) * I[at + S_ROOM])
+
+
+@inlined
+def sign_of(I: Int64, which: int) -> float:  # noqa: E741
+    """1.0 where small values are losses, -1.0 where large ones are."""
+    return 1.0 if (I[H_FIRST_SIGN] > 0) == (which == 0) else -1.0
 
 
 @kernel
@@ -120,9 +127,10 @@ def place(A: Float64, I: Int64, n: int, at: int) -> None:  # noqa: E741
         elif rule == LOWER:
             b, gamma = a, 0.0
         elif rule == HIGHER:
-            a, b, gamma = int(math.ceil(h)), int(math.ceil(h)), 0.0
+            a = b = math.ceil(h)
+            gamma = 0.0
         elif rule == NEAREST:
-            a = int(round(h))
+            a = round(h)
             b, gamma = a, 0.0
         elif rule == MIDPOINT:
             gamma = 0.5 if gamma > 0.0 else 0.0
@@ -132,5 +140,5 @@ def place(A: Float64, I: Int64, n: int, at: int) -> None:  # noqa: E741
         need = max(need, k, b + 1)
     I[at + S_RANKED] = n
     I[at + S_NEED] = need
-    I[at + S_CAP] = need + slack(need)
+    I[at + S_CAP] = need + slack(need, I[H_SPREAD])
     I[at + S_STALE] = 1

@@ -77,12 +77,6 @@ def admit(A: Float64, I: Int64, at: int, which: int, x: float) -> None:  # noqa:
 
 
 @inlined
-def sign_of(I: Int64, which: int) -> float:  # noqa: E741
-    """1.0 where small values are losses, -1.0 where large ones are."""
-    return 1.0 if (I[lay.H_FIRST_SIGN] > 0) == (which == 0) else -1.0
-
-
-@inlined
 def evict(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
     """Drop the oldest value of the window; the ring keeps its bits."""
     slots = I[at + lay.S_RING]
@@ -90,15 +84,15 @@ def evict(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
     oldest += slots if oldest < 0 else 0
     x = A[I[at + lay.S_AT_RING] + oldest]
     I[at + lay.S_SLOTS] -= 1
-    if x == x:
+    if not math.isnan(x):
         for which in range(I[lay.H_SIDES]):
-            drop(A, I, at, which, sign_of(I, which) * x)
+            drop(A, I, at, which, lay.sign_of(I, which) * x)
         I[at + lay.S_VALID] -= 1
 
 
 @kernel
 def expire(A: Float64, I: Int64, at: int, now: int) -> int:  # noqa: E741
-    """Let time pass: drop what is `max_age` old or older. Returns the time, which never goes back."""
+    """Let time pass: drop what is too old. Returns the time, which never goes back."""
     if now < I[at + lay.S_LAST_NS]:
         I[at + lay.S_LATE] += 1
         now = I[at + lay.S_LAST_NS]
@@ -122,7 +116,7 @@ def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
         lay.place(A, I, valid, at)
     need = I[at + lay.S_NEED]
     steady = I[lay.H_MAX_AGE] == 0 and I[at + lay.S_SLOTS] == I[lay.H_WINDOW]
-    low = need + (I[at + lay.S_CAP] - need) // 2
+    low = need + 3 * (I[at + lay.S_CAP] - need) // 4
     lo, hi = -lay.HIGHEST, lay.HIGHEST
     for which in range(I[lay.H_SIDES]):
         t = lay.side(I, at, which)
@@ -134,7 +128,7 @@ def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
         largest = A[lay.tail(I, at, which, 0) + count - 1] if count > 0 else 0.0
         if count == 0 or I[t + lay.T_FILLING]:
             steady = False
-        elif sign_of(I, which) > 0.0:
+        elif lay.sign_of(I, which) > 0.0:
             lo = largest
         else:
             hi = -largest
@@ -148,13 +142,13 @@ def take(A: Float64, I: Int64, at: int, x: float, now: int) -> int:  # noqa: E74
     if I[lay.H_MAX_AGE] > 0:
         now = expire(A, I, at, now)
     slots, ring = I[at + lay.S_RING], I[at + lay.S_AT_RING]
-    keep = x != x and I[lay.H_KEEP_NAN] != 0
+    keep = math.isnan(x) and I[lay.H_KEEP_NAN] != 0
     usable = abs(x) <= lay.HIGHEST
     full = I[at + lay.S_SLOTS] == slots
     if full and slots < I[lay.H_WINDOW] and (usable or keep):
         return FULL
     I[at + lay.S_TICKS] += 1
-    if x != x:
+    if math.isnan(x):
         I[at + lay.S_NANS] += 1
     elif not usable:
         I[at + lay.S_REJECTED] += 1
@@ -162,7 +156,7 @@ def take(A: Float64, I: Int64, at: int, x: float, now: int) -> int:  # noqa: E74
         pos = I[at + lay.S_POS]
         for which in range(I[lay.H_SIDES]):
             if I[lay.side(I, at, which) + lay.T_FILLING]:
-                sign = sign_of(I, which)
+                sign = lay.sign_of(I, which)
                 advance(A, I, at, which)
                 if I[lay.side(I, at, which) + lay.T_FILLING]:
                     follow(A, I, at, which, sign * A[ring + pos], sign * x)
@@ -176,7 +170,7 @@ def take(A: Float64, I: Int64, at: int, x: float, now: int) -> int:  # noqa: E74
         I[at + lay.S_SLOTS] += 1
         if usable:
             for which in range(I[lay.H_SIDES]):
-                admit(A, I, at, which, sign_of(I, which) * x)
+                admit(A, I, at, which, lay.sign_of(I, which) * x)
             I[at + lay.S_VALID] += 1
     settle(A, I, at)
     return TAKEN
@@ -320,5 +314,13 @@ def pass_time(A: Float64, series: int, now: int) -> None:
     if I[lay.H_MAX_AGE] > 0 and now > I[at + lay.S_LAST_NS]:
         expire(A, I, at, now)
         settle(A, I, at)
+    if I[at + lay.S_STALE]:
+        refresh(A, I, at)
+
+
+@kernel
+def update(A: Float64, at: int) -> None:
+    """Bring the results of the series at offset `at` up to date, where they are not."""
+    I = A.view(np.int64)  # noqa: E741
     if I[at + lay.S_STALE]:
         refresh(A, I, at)

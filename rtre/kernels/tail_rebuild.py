@@ -10,11 +10,11 @@ buffer for c of W values in random order takes c (1 + ln(W / c)) insertions, wit
 it needs. Right for small windows, where it is 1 to 5 us, and the only way where values age: a
 silence ends with thousands of evictions in one tick anyway.
 
-**In pieces** (`spread`). When half of a tail's slack is gone, the other buffer is filled over many
-ticks, `PACE` slots in each, faster if evictions eat up the slack: the scan is never less advanced
+**In pieces** (`spread`). When a quarter of a tail's slack is gone, the other buffer is filled over
+many ticks, `PACE` slots in each, faster if evictions eat up the slack: the scan is never less advanced
 than the share of the slack that is gone, so it ends in time for any input. A slot that was scanned
 and is then overwritten is kept true on the spot (`follow`). At the end the buffers change places.
-With s = half the slack a tick scans ``max(PACE, W / s)`` slots at the most, instead of W.
+With s = 3/4 of the slack a tick scans ``max(PACE, W / s)`` slots at the most, instead of W.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from rtre.kernels.tail import select_smallest
 from rtre.market import Float64, Int64
 
 PACE = 64  #: slots scanned in a tick when there is no hurry
-GENTLE = 4  #: insertions after which an unhurried tick stops scanning
+GENTLE = 4  #: finds after which an unhurried tick stops scanning
 BY_SELECTION = 512  #: from so many values on, selecting them beats inserting them one by one
 """Measured: 300 of 20,000 by insertion 33 us, by selection 60 us; 1,500 of 20,000: 290 and 110."""
 
@@ -51,29 +51,72 @@ def offer(A: Float64, I: Int64, at: int, t: int, buffer: int, x: float, cap: int
 
 
 @kernel
-def scan(A: Float64, I: Int64, at: int, which: int, goal: int, least: int) -> None:  # noqa: E741
-    """Offer further slots of the ring, until `goal` are done.
-
-    Stops earlier, but not before `least` are done, after `GENTLE` insertions.
-    """
+def scan(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
+    """Offer all slots of the ring, one by one."""
     t, ring, slots = lay.side(I, at, which), I[at + lay.S_AT_RING], I[at + lay.S_RING]
     buffer, cap = lay.tail(I, at, which, 1), I[at + lay.S_CAP]
-    sign = 1.0 if (I[lay.H_FIRST_SIGN] > 0) == (which == 0) else -1.0
-    below, done, taken = A[t + lay.T_BELOW], I[t + lay.T_DONE], 0
-    begun = done
-    slot = (I[t + lay.T_START] + done) % slots
-    while done < goal and (taken < GENTLE or done < least):
+    sign = lay.sign_of(I, which)
+    below, slot = A[t + lay.T_BELOW], I[t + lay.T_START]
+    for _ in range(I[at + lay.S_SLOTS]):
         x = sign * A[ring + slot]
         if x < below:  # NaN is not
             offer(A, I, at, t, buffer, x, cap)
             below = A[t + lay.T_BELOW]
-            taken += 1
+        slot += 1
+        if slot == slots:
+            slot = 0
+    I[at + lay.S_TOUCHED] += I[at + lay.S_SLOTS]
+
+
+@kernel
+def gather(A: Float64, I: Int64, at: int, which: int, goal: int, least: int) -> int:  # noqa: E741
+    """Collect values below the bound from further slots, until `goal` are done; returns how many.
+
+    They go to the scratch. Stops earlier, but not before `least`, when it has `GENTLE`.
+    """
+    t, ring, slots = lay.side(I, at, which), I[at + lay.S_AT_RING], I[at + lay.S_RING]
+    scratch, sign = I[lay.H_AT_SCRATCH], lay.sign_of(I, which)
+    below, begun, found = A[t + lay.T_BELOW], I[t + lay.T_DONE], 0
+    done, slot = begun, (I[t + lay.T_START] + begun) % slots
+    while done < goal and (found < GENTLE or done < least):
+        x = sign * A[ring + slot]
+        A[scratch + found] = x
+        found += int(x < below)
         done += 1
         slot += 1
         if slot == slots:
             slot = 0
     I[t + lay.T_DONE] = done
     I[at + lay.S_TOUCHED] += done - begun
+    return found
+
+
+@kernel
+def merge(A: Float64, I: Int64, at: int, which: int, found: int) -> None:  # noqa: E741
+    """Sort the `found` values of the scratch and merge them into the buffer being filled, once.
+
+    A falling series inserts at the front each time: one by one, 133 values in a tick moved 53,000.
+    """
+    t, cap, first = lay.side(I, at, which), I[at + lay.S_CAP], I[lay.H_AT_SCRATCH]
+    A[first : first + found].sort()
+    buffer, i, j = lay.tail(I, at, which, 1), I[t + lay.T_FOUND], found
+    while i + j > cap:  # drop the largest
+        if j == 0 or (i > 0 and A[buffer + i - 1] > A[first + j - 1]):
+            i -= 1
+        else:
+            j -= 1
+    n = i + j
+    while j > 0:
+        if i > 0 and A[buffer + i - 1] > A[first + j - 1]:
+            A[buffer + i + j - 1] = A[buffer + i - 1]
+            i -= 1
+        else:
+            A[buffer + i + j - 1] = A[first + j - 1]
+            j -= 1
+    I[t + lay.T_FOUND] = n
+    if n == cap:
+        A[t + lay.T_BELOW] = A[buffer + n - 1]
+    I[at + lay.S_TOUCHED] += n + found * 8  # 8: a sort's comparisons per value
 
 
 @kernel
@@ -89,9 +132,9 @@ def start(A: Float64, I: Int64, at: int, which: int, below: float) -> None:  # n
 
 @inlined
 def guess(A: Float64, I: Int64, at: int, which: int) -> float:  # noqa: E741
-    """Guess a bound that about ``S_CAP`` values of the window are below; inf where nothing is known.
+    """Guess a bound that about ``S_CAP`` values are below; inf where nothing is known.
 
-    Goes on from the tail's inner half with its density, half as far again. Data that are denser
+    Goes on from the tail's inner half with its density, twice as far. Data that are denser
     towards the middle fill the buffer early, which only lowers the bound.
     """
     n = I[lay.side(I, at, which) + lay.T_COUNT]
@@ -99,10 +142,11 @@ def guess(A: Float64, I: Int64, at: int, which: int) -> float:  # noqa: E741
     if n < 4:
         return math.inf
     tail = lay.tail(I, at, which, 0)
-    spread = A[tail + n - 1] - A[tail + half]
+    spread = float(A[tail + n - 1] - A[tail + half])
     if not spread > 0.0:
         return math.inf
-    return A[tail + n - 1] + 1.5 * spread * (I[at + lay.S_CAP] - n) / (n - 1 - half)
+    more = 2.0 * (I[at + lay.S_CAP] - n) / (n - 1 - half)
+    return float(A[tail + n - 1] + more * spread)
 
 
 @inlined
@@ -119,13 +163,13 @@ def select(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Rebuild a large tail: copy the numbers out, select the smallest, sort them."""
     scratch = A[I[lay.H_AT_SCRATCH] : I[lay.H_AT_SCRATCH] + I[at + lay.S_SLOTS]]
     ring, slots = I[at + lay.S_AT_RING], I[at + lay.S_RING]
-    sign = 1.0 if (I[lay.H_FIRST_SIGN] > 0) == (which == 0) else -1.0
+    sign = lay.sign_of(I, which)
     slot = (I[at + lay.S_POS] - I[at + lay.S_SLOTS]) % slots
     n = 0
     for _ in range(len(scratch)):
         x = sign * A[ring + slot]
         scratch[n] = x
-        n += int(x == x)  # NaN is overwritten
+        n += int(not math.isnan(x))  # NaN is overwritten
         slot += 1
         if slot == slots:
             slot = 0
@@ -147,13 +191,15 @@ def rebuild(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     if I[at + lay.S_CAP] >= BY_SELECTION:
         select(A, I, at, which)
         return
-    t, slots = lay.side(I, at, which), I[at + lay.S_SLOTS]
-    wanted = min(I[at + lay.S_VALID], I[at + lay.S_NEED] + (I[at + lay.S_CAP] - I[at + lay.S_NEED]) // 2)
+    t = lay.side(I, at, which)
+    wanted = min(
+        I[at + lay.S_VALID], I[at + lay.S_NEED] + (I[at + lay.S_CAP] - I[at + lay.S_NEED]) // 2
+    )
     start(A, I, at, which, guess(A, I, at, which))
-    scan(A, I, at, which, slots, slots)
+    scan(A, I, at, which)
     if I[t + lay.T_FOUND] < wanted:
         start(A, I, at, which, math.inf)
-        scan(A, I, at, which, slots, slots)
+        scan(A, I, at, which)
     adopt(I, at, which)
 
 
@@ -164,7 +210,15 @@ def advance(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     begun, count, need = I[t + lay.T_FROM], I[t + lay.T_COUNT], I[at + lay.S_NEED]
     # one more value may leave with this tick
     least = min(slots, slots * (begun - count + 1) // max(begun - need + 1, 1))
-    scan(A, I, at, which, min(slots, max(I[t + lay.T_DONE] + PACE, least)), least)
+    goal = min(slots, max(I[t + lay.T_DONE] + PACE, least))
+    found = gather(A, I, at, which, goal, least)
+    if found > GENTLE:
+        merge(A, I, at, which, found)
+    else:
+        for j in range(found):
+            x = A[I[lay.H_AT_SCRATCH] + j]
+            if x < A[t + lay.T_BELOW]:
+                offer(A, I, at, t, lay.tail(I, at, which, 1), x, I[at + lay.S_CAP])
     if I[t + lay.T_DONE] < slots:
         return
     if I[t + lay.T_FOUND] > count:

@@ -35,7 +35,7 @@ import numpy as np
 
 from rtre.kernels import tail_layout as lay
 from rtre.kernels.blocks import first_not_below, move
-from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.jit import bare, inlined, kernel
 from rtre.kernels.tail_query import refresh
 from rtre.kernels.tail_rebuild import advance, follow, guess, rebuild, start
 from rtre.market import Float64, Int64
@@ -90,7 +90,7 @@ def evict(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
         I[at + lay.S_VALID] -= 1
 
 
-@kernel
+@bare
 def expire(A: Float64, I: Int64, at: int, now: int) -> int:  # noqa: E741
     """Let time pass: drop what is too old. Returns the time, which never goes back."""
     if now < I[at + lay.S_LAST_NS]:
@@ -108,7 +108,7 @@ def expire(A: Float64, I: Int64, at: int, now: int) -> int:  # noqa: E741
     return now
 
 
-@kernel
+@bare
 def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
     """After a change: ranks for the new count, tails long enough, bounds of the fast path."""
     valid = I[at + lay.S_VALID]
@@ -136,7 +136,7 @@ def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
     A[at + lay.S_HI] = hi if steady else -math.inf
 
 
-@kernel
+@bare
 def take(A: Float64, I: Int64, at: int, x: float, now: int) -> int:  # noqa: E741
     """One tick, whatever it does. Returns TAKEN, or FULL where the ring must grow first."""
     if I[lay.H_MAX_AGE] > 0:
@@ -224,7 +224,7 @@ def push(A: Float64, series: int, x: float, now: int) -> int:
     return verdict
 
 
-@kernel
+@bare
 def write(A: Float64, I: Int64, at: int, out: Float64, first: int, end: int) -> None:  # noqa: E741
     """Write the results to ``out[first:end]``, unless it has no rows."""
     if first == end or len(out) == 0:

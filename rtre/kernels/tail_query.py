@@ -6,7 +6,7 @@ import math
 
 from rtre.kernels import tail_layout as lay
 from rtre.kernels.blocks import total
-from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.jit import bare, inlined
 from rtre.market import Float64, Int64
 
 
@@ -18,7 +18,7 @@ def lerp(a: float, b: float, t: float) -> float:
     return a + (b - a) * t
 
 
-@kernel
+@bare
 def refresh(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
     """Write VaR and ES of every side and level of the series at `at`; NaN while it warms.
 

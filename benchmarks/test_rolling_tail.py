@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -79,8 +80,7 @@ def singles(function: Callable[[float], object], n: int) -> Run:
 
 
 def our_call(tail: float, window: int, n: int = 2000) -> Run:
-    state, push = arena(tail, window), tail_only.push
-    return singles(lambda x: push(state, 0, x, 0), n)
+    return singles(partial(tail_only.push_only, arena(tail, window, window >= 4096)), n)
 
 
 def ours(tail: float, window: int, n: int, spread: bool | None = None) -> Run:

@@ -15,7 +15,7 @@ FIRST_RING = 64  #: slots of a ring that grows, to begin with
 def room(tails: list[tuple[int, int]], n: int, spread: bool) -> int:
     """Values that a tail buffer must be able to hold for windows of up to n numbers."""
     need = max(-(-n * p // q) for p, q in tails) + 2
-    return need + int(lay.slack(need, int(spread)))
+    return need + int(lay.slack(need, int(spread), n))
 
 
 def new_arena(

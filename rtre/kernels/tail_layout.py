@@ -68,13 +68,15 @@ NEVER = -(1 << 62)
 
 
 @inlined
-def slack(need: int, spread: int) -> int:
+def slack(need: int, spread: int, n: int) -> int:
     """How many values more than `need` a tail may hold.
 
-    Half of `need` where tails are rebuilt at once: as much again costs longer moves. All of it
-    where they are refilled in pieces, which are the smaller the more slack there is to use up.
+    Half of `need` where tails are rebuilt at once: as much again costs longer moves. In pieces,
+    enough for pieces of about 100 slots, if that is not more than `need` itself.
     """
-    return max(SHORTEST_SLACK, need if spread != 0 else need // 2)
+    if spread != 0:
+        return max(SHORTEST_SLACK, need // 3, min(need, n // 64))
+    return max(SHORTEST_SLACK, need // 2)
 
 
 @inlined
@@ -140,5 +142,5 @@ def place(A: Float64, I: Int64, n: int, at: int) -> None:  # noqa: E741
         need = max(need, k, b + 1)
     I[at + S_RANKED] = n
     I[at + S_NEED] = need
-    I[at + S_CAP] = need + slack(need, I[H_SPREAD])
+    I[at + S_CAP] = need + slack(need, I[H_SPREAD], n)
     I[at + S_STALE] = 1

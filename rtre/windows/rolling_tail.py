@@ -107,7 +107,15 @@ class RollingTails:
             n_series=n_series,
         )
         self._width = 2 * len(self._signs) * len(settings.confidences)
-        self._nothing = np.empty((0, self._width))
+        header = self._arena.view(np.int64)
+        self._first, self._stride = int(header[lay.H_AT_SERIES]), int(header[lay.H_STRIDE])
+        pairs = [
+            ("lower" if sign > 0 else "upper", confidence)
+            for sign in self._signs
+            for confidence in settings.confidences
+        ]
+        found = int(lay.results(header, 0))
+        self._columns = {(c, side): found + 2 * j for j, (side, c) in enumerate(pairs)}
 
     def __len__(self) -> int:
         return self.settings.n_series
@@ -152,11 +160,15 @@ class RollingTails:
         self, series: int, confidence: float, side: str = "lower"
     ) -> tuple[float, float] | None:
         """VaR and ES of one series, losses positive; None while it has under `min_obs` numbers."""
-        column = 2 * self._column_of(confidence, side)
+        column = self._columns.get((confidence, side))
+        if column is None:
+            raise DataError(
+                f"no tail at {confidence!r}, side {side!r}: there are {sorted(self._columns)}"
+            )
         at = self._at(series)
-        tail_only.update(self._arena, at)
-        at = int(lay.results(self._arena.view(np.int64), at)) + column
-        var, es = float(self._arena[at]), float(self._arena[at + 1])
+        if self._arena.view(np.int64)[at + lay.S_STALE]:
+            tail_only.update(self._arena, at)
+        var, es = self._arena[at + column : at + column + 2].tolist()
         return None if math.isnan(var) else (var, es)
 
     def n_obs(self, series: int) -> int:
@@ -195,19 +207,7 @@ class RollingTails:
     def _at(self, series: int) -> int:
         if not 0 <= series < len(self):
             raise DataError(f"series must lie between 0 and {len(self) - 1}, got {series}")
-        header = self._arena.view(np.int64)
-        return int(header[lay.H_AT_SERIES] + series * header[lay.H_STRIDE])
-
-    def _column_of(self, confidence: float, side: str) -> int:
-        """Which pair of a row of results this is."""
-        levels = self.settings.confidences
-        sign = SIDES.get(side, (0,))[0] if side != "both" else 0
-        if confidence not in levels or sign not in self._signs:
-            raise DataError(
-                f"no tail at {confidence!r}, side {side!r}: there are confidences {levels}, "
-                f"sides {self.settings.sides!r}"
-            )
-        return self._signs.index(sign) * len(levels) + levels.index(confidence)
+        return self._first + series * self._stride
 
 
 class RollingTail:
@@ -264,7 +264,14 @@ class RollingTail:
     def push(self, value: float, ts_ns: int = 0) -> None:
         """Take one value. Cost: that of a call, about 200 ns; prefer `push_many`."""
         tails = self._tails
-        while tail_only.push(tails._arena, 0, value, ts_ns) != tail_only.TAKEN:
+        try:
+            number, now = float(value), int(ts_ns)  # another type would compile the kernel anew
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"a value must be a number, got {value!r} at {ts_ns!r}") from error
+        if tails.settings.max_age_ns is None:
+            tail_only.push_only(tails._arena, number)
+            return
+        while tail_only.push(tails._arena, 0, number, now) != tail_only.TAKEN:
             tails._arena = grow(tails._arena, 0)
 
     def push_many(

@@ -266,6 +266,9 @@ def test_a_parameter_out_of_range_is_refused_with_its_value(wrong: dict[str, Any
 
 def test_what_does_not_fit_is_refused_and_nothing_is_taken() -> None:
     tail = RollingTail(0.99, window=10)
+    for value in ("x", None):
+        with pytest.raises(DataError, match="number"):
+            tail.push(value)  # type: ignore[arg-type]
     for bad in ([[1.0]], ["x"]):
         with pytest.raises(DataError):
             tail.push_many(bad)

@@ -27,6 +27,7 @@ from rtre.kernels import tail_only
 from rtre.kernels.tail_arena import new_arena
 from rtre.kernels.tail_layout import LINEAR
 from rtre.windows.rolling_tail import RollingTail, RollingTails
+from rtre.windows.tail_settings import SPREAD_FROM
 
 from gates import gate, interleaved, peer
 from tables import record, table
@@ -80,11 +81,11 @@ def singles(function: Callable[[float], object], n: int) -> Run:
 
 
 def our_call(tail: float, window: int, n: int = 2000) -> Run:
-    return singles(partial(tail_only.push_only, arena(tail, window, window >= 4096)), n)
+    return singles(partial(tail_only.push_only, arena(tail, window, window >= SPREAD_FROM)), n)
 
 
 def ours(tail: float, window: int, n: int, spread: bool | None = None) -> Run:
-    in_pieces = window >= 4096 if spread is None else spread
+    in_pieces = window >= SPREAD_FROM if spread is None else spread
     state, out, values = arena(tail, window, in_pieces), np.empty((n, 2)), DATA[:n]
     return lambda: tail_only.push_rows(state, 0, values, NO_TIMES, out), n
 
@@ -244,7 +245,7 @@ def test_the_numbers_are_exact() -> None:
     for tail in TAILS:
         for window in (250, 1000, 20_000):
             n = window + 5000
-            state, out = arena(tail, window, window > 4096), np.empty((n, 2))
+            state, out = arena(tail, window, window >= SPREAD_FROM), np.empty((n, 2))
             tail_only.push_rows(state, 0, DATA[:n], NO_TIMES, out)
             for j in range(window, n, 250):
                 held = np.sort(DATA[j + 1 - window : j + 1])

@@ -72,7 +72,7 @@ def slack(need: int, spread: int, n: int) -> int:
     """How many values more than `need` a tail may hold.
 
     Half of `need` where tails are rebuilt at once: as much again costs longer moves. In pieces,
-    enough for pieces of about 100 slots, if that is not more than `need` itself.
+    enough for pieces of about 128 slots, if that is not more than `need` itself.
     """
     if spread != 0:
         return max(SHORTEST_SLACK, need // 3, min(need, n // 64))

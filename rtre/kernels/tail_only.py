@@ -116,7 +116,7 @@ def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
         lay.place(A, I, valid, at)
     need = I[at + lay.S_NEED]
     steady = I[lay.H_MAX_AGE] == 0 and I[at + lay.S_SLOTS] == I[lay.H_WINDOW]
-    low = need + 3 * (I[at + lay.S_CAP] - need) // 4
+    low = need + (I[at + lay.S_CAP] - need) // 2
     lo, hi = -lay.HIGHEST, lay.HIGHEST
     for which in range(I[lay.H_SIDES]):
         t = lay.side(I, at, which)

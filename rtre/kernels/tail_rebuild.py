@@ -10,11 +10,11 @@ buffer for c of W values in random order takes c (1 + ln(W / c)) insertions, wit
 it needs. Right for small windows, where it is 1 to 5 us, and the only way where values age: a
 silence ends with thousands of evictions in one tick anyway.
 
-**In pieces** (`spread`). When a quarter of a tail's slack is gone, the other buffer is filled over
+**In pieces** (`spread`). When half of a tail's slack is gone, the other buffer is filled over
 many ticks, `PACE` slots in each, faster if evictions eat up the slack: the scan is never less
 advanced than the share of the slack that is gone, so it ends in time for any input. A slot that was
 scanned and is then overwritten is kept true on the spot (`follow`). At the end the buffers change
-places. With s = 3/4 of the slack a tick scans ``max(PACE, W / s)`` slots at the most, instead of W.
+places. With s = half the slack a tick scans ``max(PACE, W / s)`` slots at the most, instead of W.
 """
 
 from __future__ import annotations

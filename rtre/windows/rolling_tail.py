@@ -56,7 +56,7 @@ class RollingTails:
     nan : {"skip", "keep"}
         A NaN takes no place in the window, or takes one and counts for no observation.
     rebuild : {"auto", "at once", "in pieces"}
-        How a tail that runs low is filled; "auto" is in pieces from 4,096 values on. The numbers
+        How a tail that runs low is filled; "auto" is in pieces from 16,384 values on. The numbers
         are the same.
 
     Raises

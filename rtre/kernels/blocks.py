@@ -1,0 +1,116 @@
+"""Move and add up blocks of an array, at the speed of the hardware.
+
+A loop ``v[i + 1] = v[i]`` over a long block costs 2 to 6 times a memmove, because an index that
+might be negative keeps LLVM from recognising it; a slice assignment makes views, whose reference
+counts alone cost 90 ns. And a sum must not be reordered by the compiler on the path of a published
+number, so that it runs at one addition per latency (0.8 ns); here the order is fixed, in `LANES`
+partial sums, the same on every machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numba
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from rtre.kernels.jit import inlined
+from rtre.market import Float64
+
+WIDTH = 8  #: numbers in a vector of the intermediate code; any machine can split or join them
+LANES = 2 * WIDTH  #: partial sums: two vectors, so that the latency of an addition is half hidden
+
+
+def _move(values: Float64, to: int, start: int, count: int) -> None:
+    values[to : to + count] = values[start : start + count].copy()
+
+
+def _add_up(values: Float64, start: int, rows: int) -> float:
+    lanes = [0.0] * LANES
+    for row in range(rows):
+        for lane in range(LANES):
+            lanes[lane] += float(values[start + row * LANES + lane])
+    while len(lanes) > 1:
+        half = len(lanes) // 2
+        lanes = [lanes[j] + lanes[j + half] for j in range(half)]
+    return lanes[0]
+
+
+def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+
+def _move_typed(typing: Any, values: Any, to: Any, start: Any, count: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = _pointer(context, builder, signature, arguments)
+        target = builder.gep(data, [arguments[1]])
+        source = builder.gep(data, [arguments[2]])
+        cgutils.raw_memmove(builder, target, source, arguments[3], 8)  # type: ignore[no-untyped-call]
+        return context.get_dummy_value()
+
+    return types.void(values, types.int64, types.int64, types.int64), generate
+
+
+def _add_up_typed(typing: Any, values: Any, start: Any, rows: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = ir.VectorType(ir.DoubleType(), WIDTH)
+        number = arguments[2].type
+        data = builder.gep(_pointer(context, builder, signature, arguments), [arguments[1]])
+        zero = ir.Constant(vector, [0.0] * WIDTH)
+        new = cgutils.alloca_once_value
+        sums = [new(builder, zero) for _ in range(2)]  # type: ignore[no-untyped-call]
+        with cgutils.for_range(builder, arguments[2]) as loop:
+            for half, total in enumerate(sums):
+                at = builder.add(
+                    builder.mul(loop.index, ir.Constant(number, LANES)),
+                    ir.Constant(number, half * WIDTH),
+                )
+                place = builder.bitcast(builder.gep(data, [at]), vector.as_pointer())
+                block = builder.load(place, align=8)
+                builder.store(builder.fadd(builder.load(total), block), total)
+        rest = builder.fadd(builder.load(sums[0]), builder.load(sums[1]))
+        lanes = [builder.extract_element(rest, ir.Constant(number, j)) for j in range(WIDTH)]
+        while len(lanes) > 1:
+            half = len(lanes) // 2
+            lanes = [builder.fadd(lanes[j], lanes[j + half]) for j in range(half)]
+        return lanes[0]
+
+    return types.float64(values, types.int64, types.int64), generate
+
+
+move, _rows = _move, _add_up
+if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set at run time
+    move = cast(Any, intrinsic(_move_typed))
+    _rows = cast(Any, intrinsic(_add_up_typed))
+# `move(values, to, start, count)` copies ``values[start:start + count]`` to ``values[to:...]``; the
+# two may overlap. Nothing is checked.
+
+
+@inlined
+def total(values: Float64, start: int, count: int) -> float:
+    """Sum of ``values[start : start + count]``, in a fixed order; error below count eps sum |x|.
+
+    Lanes from `LANES` numbers on; a plain loop below and for the rest.
+    """
+    rows = count // LANES
+    found = _rows(values, start, rows) if rows > 0 else 0.0
+    for i in range(start + rows * LANES, start + count):
+        found += values[i]
+    return found
+
+
+@inlined
+def first_not_below(values: Float64, start: int, count: int, x: float) -> int:
+    """Index of the first of ``values[start : start + count]``, ascending, that is not below `x`.
+
+    ``start + count`` if there is none. Without a branch to mispredict: half the time of the plain
+    binary search on a tail of 300.
+    """
+    at = start
+    while count > 0:
+        half = (count + 1) >> 1
+        at += half * int(values[at + half - 1] < x)
+        count -= half
+    return at

@@ -1,0 +1,337 @@
+"""VaR and ES of a sliding window, exact, by keeping only the window's tail in order.
+
+Theory of operation
+-------------------
+VaR and ES at the tail probability p read about ``need = p n`` of a window's n values, its smallest.
+So beside the ring of values only a *tail* is kept: an ascending array of which one thing is true at
+all times:
+
+    the tail's m values are, as a multiset, the m smallest numbers of the window,
+
+with m between ``need`` and ``need + slack``. A value that leaves the window leaves the tail if it
+is at or below the tail's largest; a new value enters if it is below. Equal values are
+interchangeable in a multiset, so ties need no care: of values equal to the tail's largest, one that
+leaves may always be taken from the tail and a new one may always stay outside. Both rules compare,
+and NaN compares false, so NaN stays out by itself.
+
+* Most ticks, 1 - 2p of them, touch neither the tail nor the result. That is decided by four
+  comparisons against ``S_LO`` and ``S_HI``, in the loop; all else happens in `take`, a function
+  of its own: with it inlined, the reference counts that numba keeps at each of its exits made
+  a tick cost 125 ns instead of 8.
+* A tail that has shrunk below `need` is filled anew from the ring, `rtre.kernels.tail_rebuild`.
+* The other side, losses of a short position, is the same structure over ``-x``.
+* Nothing is lost by rounding: values are moved, never added to or taken from a sum.
+
+Cost per tick of returns, 99 %: 5 to 25 ns in a batch; O(1) amortised scan steps per tick whatever
+the data (about 1/p); the worst is a strictly increasing series, which evicts from the tail at each
+tick.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rtre.kernels import tail_layout as lay
+from rtre.kernels.blocks import first_not_below, move
+from rtre.kernels.jit import bare, inlined, kernel
+from rtre.kernels.tail_query import refresh
+from rtre.kernels.tail_rebuild import advance, follow, guess, rebuild, start
+from rtre.market import Float64, Int64
+
+TAKEN, FULL = 0, 1  #: verdict of `take`: FULL = the ring must grow first, nothing was changed
+
+
+@inlined
+def drop(A: Float64, I: Int64, at: int, which: int, x: float) -> None:  # noqa: E741
+    """Value `x` (signed) leaves the window: take it from the tail if it is there."""
+    t = lay.side(I, at, which)
+    n, tail = I[t + lay.T_COUNT], lay.tail(I, at, which, 0)
+    if n > 0 and x <= A[tail + n - 1]:
+        spot = first_not_below(A, tail, n, x)
+        move(A, spot, spot + 1, tail + n - 1 - spot)
+        I[t + lay.T_COUNT] = n - 1
+        I[at + lay.S_TOUCHED] += tail + n - 1 - spot
+        if spot - tail < I[at + lay.S_NEED]:
+            I[at + lay.S_STALE] = 1
+
+
+@inlined
+def admit(A: Float64, I: Int64, at: int, which: int, x: float) -> None:  # noqa: E741
+    """Value `x` (signed) enters the window, of ``S_VALID`` numbers before it."""
+    t = lay.side(I, at, which)
+    n, tail, cap = I[t + lay.T_COUNT], lay.tail(I, at, which, 0), I[at + lay.S_CAP]
+    inside = n > 0 and x < A[tail + n - 1]
+    if not inside and (n != I[at + lay.S_VALID] or n >= cap):
+        return
+    if n >= cap:  # dropping the largest is always allowed
+        n = cap - 1
+    spot = first_not_below(A, tail, n, x)
+    move(A, spot + 1, spot, tail + n - spot)
+    A[spot] = x
+    I[t + lay.T_COUNT] = n + 1
+    I[at + lay.S_TOUCHED] += tail + n - spot
+    if spot - tail < I[at + lay.S_NEED]:
+        I[at + lay.S_STALE] = 1
+
+
+@inlined
+def evict(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
+    """Drop the oldest value of the window; the ring keeps its bits."""
+    slots = I[at + lay.S_RING]
+    oldest = I[at + lay.S_POS] - I[at + lay.S_SLOTS]
+    oldest += slots if oldest < 0 else 0
+    x = A[I[at + lay.S_AT_RING] + oldest]
+    I[at + lay.S_SLOTS] -= 1
+    if not math.isnan(x):
+        for which in range(I[lay.H_SIDES]):
+            drop(A, I, at, which, lay.sign_of(I, which) * x)
+        I[at + lay.S_VALID] -= 1
+
+
+@bare
+def expire(A: Float64, I: Int64, at: int, now: int) -> int:  # noqa: E741
+    """Let time pass: drop what is too old. Returns the time, which never goes back."""
+    if now < I[at + lay.S_LAST_NS]:
+        I[at + lay.S_LATE] += 1
+        now = I[at + lay.S_LAST_NS]
+    I[at + lay.S_LAST_NS] = now
+    slots = I[at + lay.S_RING]
+    while I[at + lay.S_SLOTS] > 0:
+        oldest = I[at + lay.S_POS] - I[at + lay.S_SLOTS]
+        oldest += slots if oldest < 0 else 0
+        if I[I[at + lay.S_AT_TIMES] + oldest] > now - I[lay.H_MAX_AGE]:
+            break
+        evict(A, I, at)
+        I[at + lay.S_AGED] += 1
+    return now
+
+
+@bare
+def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
+    """After a change: ranks for the new count, tails long enough, bounds of the fast path."""
+    valid = I[at + lay.S_VALID]
+    if valid != I[at + lay.S_RANKED]:
+        lay.place(A, I, valid, at)
+    need = I[at + lay.S_NEED]
+    steady = I[lay.H_MAX_AGE] == 0 and I[at + lay.S_SLOTS] == I[lay.H_WINDOW]
+    low = need + (I[at + lay.S_CAP] - need) // 2
+    lo, hi = -lay.HIGHEST, lay.HIGHEST
+    for which in range(I[lay.H_SIDES]):
+        t = lay.side(I, at, which)
+        if I[t + lay.T_COUNT] < need:
+            rebuild(A, I, at, which)
+        count = I[t + lay.T_COUNT]
+        if steady and I[lay.H_SPREAD] and not I[t + lay.T_FILLING] and count < min(low, valid):
+            start(A, I, at, which, guess(A, I, at, which))
+        largest = A[lay.tail(I, at, which, 0) + count - 1] if count > 0 else 0.0
+        if count == 0 or I[t + lay.T_FILLING]:
+            steady = False
+        elif lay.sign_of(I, which) > 0.0:
+            lo = largest
+        else:
+            hi = -largest
+    A[at + lay.S_LO] = lo if steady else math.inf
+    A[at + lay.S_HI] = hi if steady else -math.inf
+
+
+@bare
+def take(A: Float64, I: Int64, at: int, x: float, now: int) -> int:  # noqa: E741
+    """One tick, whatever it does. Returns TAKEN, or FULL where the ring must grow first."""
+    if I[lay.H_MAX_AGE] > 0:
+        now = expire(A, I, at, now)
+    slots, ring = I[at + lay.S_RING], I[at + lay.S_AT_RING]
+    keep = math.isnan(x) and I[lay.H_KEEP_NAN] != 0
+    usable = abs(x) <= lay.HIGHEST
+    full = I[at + lay.S_SLOTS] == slots
+    if full and slots < I[lay.H_WINDOW] and (usable or keep):
+        return FULL
+    I[at + lay.S_TICKS] += 1
+    if math.isnan(x):
+        I[at + lay.S_NANS] += 1
+    elif not usable:
+        I[at + lay.S_REJECTED] += 1
+    if usable or keep:
+        pos = I[at + lay.S_POS]
+        for which in range(I[lay.H_SIDES]):
+            if I[lay.side(I, at, which) + lay.T_FILLING]:
+                sign = lay.sign_of(I, which)
+                advance(A, I, at, which)
+                if I[lay.side(I, at, which) + lay.T_FILLING]:
+                    follow(A, I, at, which, sign * A[ring + pos], sign * x)
+        if full:
+            evict(A, I, at)
+            I[at + lay.S_DISPLACED] += int(I[lay.H_MAX_AGE] > 0)
+        A[ring + pos] = x
+        if I[lay.H_MAX_AGE] > 0:
+            I[I[at + lay.S_AT_TIMES] + pos] = now
+        I[at + lay.S_POS] = pos + 1 if pos + 1 < slots else 0
+        I[at + lay.S_SLOTS] += 1
+        if usable:
+            for which in range(I[lay.H_SIDES]):
+                admit(A, I, at, which, lay.sign_of(I, which) * x)
+            I[at + lay.S_VALID] += 1
+    settle(A, I, at)
+    return TAKEN
+
+
+@inlined
+def passes(A: Float64, I: Int64, at: int, x: float) -> bool:  # noqa: E741
+    """Try the fast path: take `x` if it changes nothing but the ring, else do nothing.
+
+    It must not call `take` itself: a kernel first compiled from within an inlined one is inlined.
+    """
+    pos = I[at + lay.S_POS]
+    slot = I[at + lay.S_AT_RING] + pos
+    old, lo, hi = A[slot], A[at + lay.S_LO], A[at + lay.S_HI]
+    if old > lo and old < hi and x >= lo and x <= hi:
+        A[slot] = x
+        pos += 1
+        I[at + lay.S_POS] = 0 if pos == I[at + lay.S_RING] else pos
+        I[at + lay.S_TICKS] += 1
+        return True
+    return False
+
+
+@kernel
+def push(A: Float64, series: int, x: float, now: int) -> int:
+    """Push one value into a series and bring its results up to date.
+
+    Parameters
+    ----------
+    A : (..,) float64
+        The arena, see `rtre.kernels.tail_layout`; changed in place.
+    series : int
+        0 to N - 1, not checked.
+    x : float
+        P&L or return. NaN and magnitudes above 1e300 are counted and kept out.
+    now : int
+        Time of the value, ns; not read where values do not age.
+
+    Returns
+    -------
+    int
+        TAKEN, or FULL: let `rtre.kernels.tail_arena.grow` enlarge the arena and push again.
+    """
+    I = A.view(np.int64)  # noqa: E741
+    at = I[lay.H_AT_SERIES] + series * I[lay.H_STRIDE]
+    verdict = TAKEN
+    if not passes(A, I, at, x):
+        verdict = take(A, I, at, x, now)
+    if I[at + lay.S_STALE]:
+        refresh(A, I, at)
+    return verdict
+
+
+@kernel
+def push_only(A: Float64, x: float) -> None:
+    """`push` into the first series, where values do not age: the cheapest call from Python."""
+    I = A.view(np.int64)  # noqa: E741
+    at = I[lay.H_AT_SERIES]
+    if not passes(A, I, at, x):
+        take(A, I, at, x, 0)
+        if I[at + lay.S_STALE]:
+            refresh(A, I, at)
+
+
+@bare
+def write(A: Float64, I: Int64, at: int, out: Float64, first: int, end: int) -> None:  # noqa: E741
+    """Write the results to ``out[first:end]``, unless it has no rows."""
+    if first == end or len(out) == 0:
+        return
+    if I[at + lay.S_STALE]:
+        refresh(A, I, at)
+    found = lay.results(I, at)
+    for j in range(first, end):
+        for c in range(out.shape[1]):
+            out[j, c] = A[found + c]
+
+
+@kernel
+def push_rows(A: Float64, series: int, values: Float64, times: Int64, out: Float64) -> int:
+    """Push a batch into one series, writing the results after each value.
+
+    Parameters
+    ----------
+    A, series
+        As in `push`.
+    values : (n,) float64
+        In order of arrival.
+    times : (n,) or (1,) int64
+        Times of the values, ns; a single one stands for all.
+    out : (n, sides * C * 2) or (0, ..) float64
+        Row j receives VaR and ES, by side and level, after value j; NaN while the window warms.
+        With no rows nothing is written, and results are brought up to date once, at the end.
+
+    Returns
+    -------
+    int
+        Values taken: fewer than n where the ring must grow, see `push`.
+    """
+    I = A.view(np.int64)  # noqa: E741
+    at = I[lay.H_AT_SERIES] + series * I[lay.H_STRIDE]
+    ring, slots = I[at + lay.S_AT_RING], I[at + lay.S_RING]
+    timed, n, j = int(len(times) > 1), len(values), 0
+    while True:
+        first, pos, lo, hi = j, I[at + lay.S_POS], A[at + lay.S_LO], A[at + lay.S_HI]
+        while j < n:  # the fast path of `passes`, with its state in registers
+            x, old = values[j], A[ring + pos]
+            if not (old > lo and old < hi and x >= lo and x <= hi):
+                break
+            A[ring + pos] = x
+            pos = pos + 1 if pos + 1 < slots else 0
+            j += 1
+        I[at + lay.S_POS] = pos
+        I[at + lay.S_TICKS] += j - first
+        write(A, I, at, out, first, j)
+        if j == n or take(A, I, at, values[j], times[j * timed]) != TAKEN:
+            break
+        write(A, I, at, out, j, j + 1)
+        j += 1
+    if I[at + lay.S_STALE]:
+        refresh(A, I, at)
+    return j
+
+
+@kernel
+def push_many(A: Float64, which: Int64, values: Float64, now: int) -> int:
+    """Push a batch of values of many series, all at the time `now`; results become stale.
+
+    Parameters
+    ----------
+    which : (n,) int64
+        Series of each value, 0 to N - 1, not checked; may repeat.
+
+    Returns
+    -------
+    int
+        Values taken, as in `push_rows`.
+    """
+    I = A.view(np.int64)  # noqa: E741
+    first, stride = I[lay.H_AT_SERIES], I[lay.H_STRIDE]
+    for j in range(len(values)):
+        at = first + which[j] * stride
+        if not passes(A, I, at, values[j]) and take(A, I, at, values[j], now) != TAKEN:
+            return j
+    return len(values)
+
+
+@kernel
+def pass_time(A: Float64, series: int, now: int) -> None:
+    """Let time pass in a series without a value, and bring its results up to date."""
+    I = A.view(np.int64)  # noqa: E741
+    at = I[lay.H_AT_SERIES] + series * I[lay.H_STRIDE]
+    if I[lay.H_MAX_AGE] > 0 and now > I[at + lay.S_LAST_NS]:
+        expire(A, I, at, now)
+        settle(A, I, at)
+    if I[at + lay.S_STALE]:
+        refresh(A, I, at)
+
+
+@kernel
+def update(A: Float64, at: int) -> None:
+    """Bring the results of the series at offset `at` up to date, where they are not."""
+    I = A.view(np.int64)  # noqa: E741
+    if I[at + lay.S_STALE]:
+        refresh(A, I, at)

@@ -1,0 +1,48 @@
+"""VaR and ES read off the tails of `rtre.kernels.tail_only`."""
+
+from __future__ import annotations
+
+import math
+
+from rtre.kernels import tail_layout as lay
+from rtre.kernels.blocks import total
+from rtre.kernels.jit import bare, inlined
+from rtre.market import Float64, Int64
+
+
+@inlined
+def lerp(a: float, b: float, t: float) -> float:
+    """Between a and b at the fraction t, rounded as numpy rounds it (`numpy.quantile`)."""
+    if t >= 0.5:
+        return b - (b - a) * (1.0 - t)
+    return a + (b - a) * t
+
+
+@bare
+def refresh(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
+    """Write VaR and ES of every side and level of the series at `at`; NaN while it warms.
+
+    ES is that of Rockafellar and Uryasev (2002, eq. 25 for a sample), under every rule of VaR:
+    ``(L(1) + ... + L(k-1) + (m - k + 1) L(k)) / m``. It is added up anew each time: lanes make that
+    cheaper than the moves within the tail, so there is no running sum that could drift. Rounding
+    could leave it an ulp below VaR, and the rule "lower" can lie deeper by itself: then ES = VaR.
+    """
+    I[at + lay.S_STALE] = 0
+    levels = I[lay.H_LEVELS]
+    out = lay.results(I, at)
+    if I[at + lay.S_VALID] < I[lay.H_MIN_OBS]:
+        for j in range(2 * I[lay.H_SIDES] * levels):
+            A[out + j] = math.nan
+        return
+    for s in range(I[lay.H_SIDES]):
+        tail = lay.tail(I, at, s, 0)
+        for c in range(levels):
+            r = lay.level(I, at, c)
+            k = I[r + lay.R_K]
+            # no loss is minus zero: 0.0 - x, not -x
+            var = 0.0 - lerp(A[tail + I[r + lay.R_A]], A[tail + I[r + lay.R_B]], A[r + lay.R_GAMMA])
+            worst = total(A, tail, k - 1)
+            es = 0.0 - (worst + A[r + lay.R_WEIGHT] * A[tail + k - 1]) / A[r + lay.R_M]
+            A[out], A[out + 1] = var, max(es, var)
+            out += 2
+            I[at + lay.S_TOUCHED] += k

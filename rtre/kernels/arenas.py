@@ -14,9 +14,10 @@ from rtre.kernels.layout import (
     CLOCKS,
     H_ASSETS,
     H_BOOKS,
+    H_ENDS,
     H_F_ANCHORED,
     H_F_ANCHORS,
-    H_F_ASCENDING,
+    H_F_ENDS,
     H_F_EXPECTED,
     H_F_EXTREMES,
     H_F_HOLDINGS,
@@ -113,6 +114,8 @@ def new_state(
         interval_ns, lead_ns, confirm, min_obs, int(every_tick),
     )  # fmt: skip
     header[H_OPEN] = NEVER
+    most = int(wanted.max())
+    header[H_ENDS] = min(most + max(8, most // 2), window) if most else 0
     floats = np.zeros(_lay_out(header, _float_blocks(header), HEADER_F))
     floats[HF_JUMP] = jump
     ints = np.zeros(_lay_out(header, _int_blocks(header), HEADER), np.int64)
@@ -143,7 +146,7 @@ def _float_blocks(header: Int64) -> Blocks:
         (H_F_PRICES, PRICES * assets),
         (H_F_NET, assets),
         (H_F_RETURNS, assets * window),
-        (H_F_ASCENDING, assets * window),
+        (H_F_ENDS, 2 * assets * int(header[H_ENDS])),
         (H_F_EXTREMES, 2 * assets),
         (H_F_PNL, books * window),
         (H_F_ANCHORED, books * window),

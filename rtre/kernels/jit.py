@@ -69,8 +69,13 @@ if CACHE_DIR is not None:
 
 
 def kernel(function: _F) -> _F:
-    """Compile `function` with numba under the policy above; the type stays the plain one's."""
-    return _compile(function)
+    """Compile `function` with numba under the policy above; the type stays the plain one's.
+
+    Both options are numba's defaults, and said all the same: a function inherits the options of the
+    caller for which it is first compiled, so a plain kernel that an `inlined` one calls first would
+    be inlined too.
+    """
+    return _compile(function, forceinline=False, _nrt=True)
 
 
 def inlined(function: _F) -> _F:
@@ -82,17 +87,8 @@ def inlined(function: _F) -> _F:
     return _compile(function, forceinline=True)
 
 
-def apart(function: _F) -> _F:
-    """`kernel` for the rare part of a hot loop: never put in place of a call.
-
-    numba lets a function inherit options from the caller for which it is first compiled, so a plain
-    kernel that an `inlined` one calls first is inlined too, with all of its reference counting.
-    """
-    return _compile(function, forceinline=False, _nrt=True)
-
-
 def bare(function: _F) -> _F:
-    """`apart`, without reference counts: for kernels that make no array, no view and no list.
+    """`kernel`, without reference counts: for kernels that make no array, no view and no list.
 
     Arguments stay alive through the caller. A tail's tick, most of it counts, takes 2/3 of the
     time. The option has no documentation; without it the kernel is as right, and slower.

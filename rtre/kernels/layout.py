@@ -14,7 +14,8 @@ prices   (N, 4)       F        LAST price; BASE, the price that the newest retur
                                at which the open interval began
 net      (N,)         F        units held over all books
 returns  (N, W)       F        simple returns on the grid, one ring column a row; NaN = masked
-ascending (N, W)      F        per asset, its observed closed returns in ascending order
+ends     (N, 2, E)    F        per asset, its lowest closed returns, ascending; its highest, so, with
+                               the sign turned
 extremes (N, 2)       F        lowest and highest closed return of each asset, zero included
 pnl      (B, W)       F        per book, the P&L of its positions in each grid interval, valued at
                                the last prices where the book is TOUCHED, else when refreshed
@@ -29,7 +30,7 @@ expected (C, W + 1)   F        expected losses in the tail, by number of observa
 tails    (N + B, C, 5)  F      var, es and their errors, where they are kept tick by tick
 peaks    (N + B, C, 2)  F      highest var and es since the last report
 scratch  (2, W + 1)   F        working space
-clocks   (N, 7)       I        see the ``C_`` names below
+clocks   (N, 9)       I        see the ``C_`` names below
 flags    (N,)         I        bits of `rtre.market.Quality` that events set (GAP, DISCONNECTED)
 rows     (W,)         I        number of the grid interval that each ring column stands for
 first    (N + 1,)     I        holdings of asset i: ``first[i]`` to ``first[i + 1]``
@@ -48,7 +49,8 @@ dirty    (N + B,)     I        what changed on a line since it was last evaluate
 counts   (6,)         I        ticks by verdict
 ====================  =======  ==================================================================
 
-N assets, B books, H holdings, W rows, C confidences, K places for candidates (0: none are kept).
+N assets, B books, H holdings, W rows, C confidences, E places for ends, K for candidates (0: none
+are kept).
 """
 
 from __future__ import annotations
@@ -62,13 +64,14 @@ H_INTERVAL_NS, H_LEAD_NS, H_CONFIRM, H_MIN_OBS, H_EVERY_TICK = 6, 7, 8, 9, 10
 # header of I: the grid
 H_HEAD, H_ROWS, H_OPEN = 11, 12, 13
 # header of I: offsets of the blocks
-H_F_PRICES, H_F_NET, H_F_RETURNS, H_F_ASCENDING, H_F_EXTREMES = 14, 15, 16, 17, 18
+H_F_PRICES, H_F_NET, H_F_RETURNS, H_F_ENDS, H_F_EXTREMES = 14, 15, 16, 17, 18
 H_F_PNL, H_F_ANCHORED, H_F_HOLDINGS, H_F_VALUES, H_F_ANCHORS = 19, 20, 21, 22, 23
 H_F_PACKED, H_F_LIMITS, H_F_EXPECTED, H_F_TAILS, H_F_PEAKS, H_F_SCRATCH = 24, 25, 26, 27, 28, 29
 H_I_CLOCKS, H_I_FLAGS, H_I_ROWS, H_I_FIRST, H_I_BOOK, H_I_HELD = 30, 31, 32, 33, 34, 35
 H_I_BOUNDS, H_I_MISSING, H_I_COMPLETE, H_I_COLUMNS, H_I_ORDER = 36, 37, 38, 39, 40
 H_I_WATCH, H_I_RANKS, H_I_NEED, H_I_DIRTY, H_I_COUNTS = 41, 42, 43, 44, 45
-HEADER = 46
+H_ENDS = 46  #: size of an end
+HEADER = 47
 # header of F
 HF_JUMP = 0
 HEADER_F = 1
@@ -90,7 +93,8 @@ C_BASE_INTERVAL = 3  #: grid interval of the BASE price
 C_CONFIRMED = 4  #: ticks that agree with the SUSPECT price
 C_OBSERVED = 5  #: observations in the window, that of the open interval included
 C_AMENDED = 6  #: 1 where a closed interval was amended since the last roll
-CLOCKS = 7
+C_LOWEST, C_HIGHEST = 7, 8  #: returns in the two ends of the window
+CLOCKS = 9
 
 APPLIED, BAD_PRICE, BAD_TIME, LATE, UNKNOWN_ASSET, QUARANTINED = 0, 1, 2, 3, 4, 5
 VERDICTS = 6
@@ -148,10 +152,10 @@ def returns(F: Float64, I: Int64) -> Float64:  # noqa: E741
 
 
 @view
-def ascending(F: Float64, I: Int64) -> Float64:  # noqa: E741
-    """View: (N, W) sorted windows; row i is valid up to ``clocks[i, C_OBSERVED]``."""
-    o = I[H_F_ASCENDING]
-    return cut(F, o, (I[H_ASSETS], I[H_WINDOW]))
+def ends(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (N, 2, E) lowest and highest returns; valid up to C_LOWEST and C_HIGHEST."""
+    o = I[H_F_ENDS]
+    return cut(F, o, (I[H_ASSETS], 2, I[H_ENDS]))
 
 
 @view

@@ -6,6 +6,7 @@ import math
 
 from rtre.kernels import layout
 from rtre.kernels.candidates import find_worst
+from rtre.kernels.ends import HIGHEST, LOWEST
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
     AUDITED,
@@ -31,28 +32,26 @@ AUDIT_EVERY = 100_000  #: ticks after which the candidates of a book are compare
 def worst_of_symbol(F: Float64, I: Int64, i: int, out: Float64) -> int:  # noqa: E741
     """Write the worst P&L of a symbol's net position to `out`, ascending: ``need[n]`` of n.
 
-    Its closed returns are sorted; that of the open interval is merged in. Returns n.
+    The ends of its closed returns are sorted; the open interval is merged in. Returns n.
     """
     n = int(layout.clocks(I)[i, C_OBSERVED])
     want = layout.need(I)[n]
     exposure = layout.net(F, I)[i] * layout.prices(F, I)[i, LAST]
     newest = layout.returns(F, I)[i, I[H_HEAD]]
-    ascending = layout.ascending(F, I)[i]
+    long = exposure >= 0.0  # a short position loses at the upper end
+    sign = 1.0 if long else -1.0
+    end = layout.ends(F, I)[i, LOWEST if long else HIGHEST]
     has_open = not math.isnan(newest)
     closed = n - int(has_open)
     j = 0
     for t in range(want):
-        # a short position loses at the upper end
-        r = math.nan
-        if j < closed:
-            r = ascending[j] if exposure >= 0.0 else ascending[closed - 1 - j]
-        worse = newest < r if exposure >= 0.0 else newest > r
-        if has_open and (j == closed or worse):
-            r = newest
+        if has_open and (j == closed or sign * newest < end[j]):
+            r = sign * newest
             has_open = False
         else:
+            r = end[j]
             j += 1
-        out[t] = exposure * r
+        out[t] = exposure * (sign * r)
     return n
 
 

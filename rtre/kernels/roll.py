@@ -15,6 +15,7 @@ from rtre.kernels import layout
 from rtre.kernels.books import cell, revalue
 from rtre.kernels.candidates import floor_of
 from rtre.kernels.choose import pack
+from rtre.kernels.ends import slide_ends
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
     AMENDED,
@@ -44,7 +45,6 @@ from rtre.kernels.layout import (
     W_STALE,
     W_TOUCHED,
 )
-from rtre.kernels.sorted_window import insert, remove, replace
 from rtre.market import Float64, Int64, Quality
 
 GAP = int(Quality.GAP)
@@ -52,28 +52,21 @@ REVALUE_EVERY = 64  #: closes after which a book that ticks keep current is summ
 
 
 @inlined
-def roll_asset(F: Float64, I: Int64, i: int, head: int, slot: int) -> None:  # noqa: E741
-    """Take the closing return of an asset into its sorted window, and the oldest one out."""
-    returns, ascending = layout.returns(F, I), layout.ascending(F, I)
-    prices, clocks, extremes = layout.prices(F, I), layout.clocks(I), layout.extremes(F, I)
-    new = returns[i, head] if I[H_ROWS] > 0 else math.nan
-    old = returns[i, slot] if slot != head else math.nan
-    closed = clocks[i, C_OBSERVED] - int(not math.isnan(new))
-    if not math.isnan(new) and clocks[i, C_INTERVAL] == I[H_OPEN]:
+def roll_asset(F: Float64, I: Int64, i: int, closing: int, opened: int) -> None:  # noqa: E741
+    """Let the oldest return of an asset go, and the one in column `closing` (-1: none) join.
+
+    The grid has rolled already; `opened` is the interval that closes.
+    """
+    returns, prices, clocks = layout.returns(F, I), layout.prices(F, I), layout.clocks(I)
+    new, old = math.nan, math.nan
+    if closing >= 0:
+        new, old = returns[i, closing], returns[i, I[H_HEAD]]
+    if not math.isnan(new) and clocks[i, C_INTERVAL] == opened:
         # a whole interval was seen again: its return is there, and nothing was lost since
         layout.flags(I)[i] &= ~GAP
-    if not math.isnan(old) and not math.isnan(new):
-        replace(ascending[i], closed, old, new)
-    elif not math.isnan(old):
-        remove(ascending[i], closed, old)
-        closed -= 1
-    elif not math.isnan(new):
-        insert(ascending[i], closed, new)
-        closed += 1
-    returns[i, slot] = math.nan
-    extremes[i, 0] = min(ascending[i, 0], 0.0) if closed > 0 else 0.0
-    extremes[i, 1] = max(ascending[i, closed - 1], 0.0) if closed > 0 else 0.0
-    clocks[i, C_OBSERVED] = closed
+    returns[i, I[H_HEAD]] = math.nan
+    clocks[i, C_OBSERVED] -= int(not math.isnan(old))
+    slide_ends(F, I, i, old, new)
     prices[i, CLOSE] = prices[i, LAST]
     clocks[i, C_AMENDED] = 0
 
@@ -161,20 +154,21 @@ def open_row(F: Float64, I: Int64, interval: int) -> None:  # noqa: E741
 
     Where every tick is evaluated, `rtre.kernels.marks.keep_all` comes next.
 
-    Cost: O(log W) and a short move for each asset, O(1) for each holding, O(candidates) a book.
+    Cost: O(1) for each asset, O(1) for each holding, O(candidates) a book.
     """
-    head = I[H_HEAD]
-    slot = head + 1 if I[H_ROWS] > 0 else 0
+    head, opened = I[H_HEAD], I[H_OPEN]
+    closing = head if I[H_ROWS] > 0 else -1
+    slot = closing + 1
     if slot == I[H_WINDOW]:
         slot = 0
     for b in range(I[H_BOOKS]):
         roll_book(F, I, b, head, slot)
-    for i in range(I[H_ASSETS]):
-        roll_asset(F, I, i, head, slot)
     layout.rows(I)[slot] = interval
     I[H_HEAD] = slot
     I[H_ROWS] = min(I[H_ROWS] + 1, I[H_WINDOW])
     I[H_OPEN] = interval
+    for i in range(I[H_ASSETS]):
+        roll_asset(F, I, i, closing, opened)
     for b in range(I[H_BOOKS]):
         recover(F, I, b)
     layout.dirty(I)[:] = CHANGED | CLOSED

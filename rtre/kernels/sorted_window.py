@@ -1,7 +1,6 @@
-"""A window of values kept in ascending order: evict one and insert one in a single pass.
+"""A few values kept in ascending order: a binary search finds the place, the rest moves by one.
 
-Two binary searches find the two places; only what lies between them moves, by one slot. Exact:
-the array always holds the very values that went in, so every order statistic is a plain read.
+Exact: the array holds the very values that went in, so every order statistic is a plain read.
 """
 
 from __future__ import annotations
@@ -37,18 +36,3 @@ def remove(values: Float64, n: int, x: float) -> None:
     """Take one value equal to `x` out. It must be there; the count becomes n - 1."""
     for i in range(lower_bound(values, n, x), n - 1):
         values[i] = values[i + 1]
-
-
-@inlined
-def replace(values: Float64, n: int, old: float, new: float) -> None:
-    """Take one value equal to `old` out and put `new` in; what lies between moves by one slot."""
-    i = lower_bound(values, n, old)
-    if new >= old:
-        while i + 1 < n and values[i + 1] < new:
-            values[i] = values[i + 1]
-            i += 1
-    else:
-        while i > 0 and values[i - 1] > new:
-            values[i] = values[i - 1]
-            i -= 1
-    values[i] = new

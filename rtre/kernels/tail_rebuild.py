@@ -23,7 +23,7 @@ import math
 
 from rtre.kernels import tail_layout as lay
 from rtre.kernels.blocks import first_not_below, move
-from rtre.kernels.jit import apart, inlined
+from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.tail import select_smallest
 from rtre.market import Float64, Int64
 
@@ -50,7 +50,7 @@ def offer(A: Float64, I: Int64, at: int, t: int, buffer: int, x: float, cap: int
         A[t + lay.T_BELOW] = A[buffer + n]
 
 
-@apart
+@kernel
 def scan(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Offer all slots of the ring, one by one."""
     t, ring, slots = lay.side(I, at, which), I[at + lay.S_AT_RING], I[at + lay.S_RING]
@@ -68,7 +68,7 @@ def scan(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     I[at + lay.S_TOUCHED] += I[at + lay.S_SLOTS]
 
 
-@apart
+@kernel
 def gather(A: Float64, I: Int64, at: int, which: int, goal: int, least: int) -> int:  # noqa: E741
     """Collect values below the bound from further slots, until `goal` are done; returns how many.
 
@@ -91,7 +91,7 @@ def gather(A: Float64, I: Int64, at: int, which: int, goal: int, least: int) -> 
     return found
 
 
-@apart
+@kernel
 def merge(A: Float64, I: Int64, at: int, which: int, found: int) -> None:  # noqa: E741
     """Sort the `found` values of the scratch and merge them into the buffer being filled, once.
 
@@ -119,7 +119,7 @@ def merge(A: Float64, I: Int64, at: int, which: int, found: int) -> None:  # noq
     I[at + lay.S_TOUCHED] += n + found * 8  # 8: a sort's comparisons per value
 
 
-@apart
+@kernel
 def start(A: Float64, I: Int64, at: int, which: int, below: float) -> None:  # noqa: E741
     """Begin to fill the second buffer of a side with values smaller than `below`."""
     t = lay.side(I, at, which)
@@ -158,7 +158,7 @@ def adopt(I: Int64, at: int, which: int) -> None:  # noqa: E741
     I[t + lay.T_FILLING] = 0
 
 
-@apart
+@kernel
 def select(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Rebuild a large tail: copy the numbers out, select the smallest, sort them."""
     scratch = A[I[lay.H_AT_SCRATCH] : I[lay.H_AT_SCRATCH] + I[at + lay.S_SLOTS]]
@@ -184,7 +184,7 @@ def select(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     I[at + lay.S_TOUCHED] += len(scratch) + count
 
 
-@apart
+@kernel
 def rebuild(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Fill a tail anew from the whole ring, at once."""
     I[at + lay.S_REBUILDS] += 1
@@ -203,7 +203,7 @@ def rebuild(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     adopt(I, at, which)
 
 
-@apart
+@kernel
 def advance(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """One tick's work on a refill in pieces; call it before the ring moves on."""
     t, slots = lay.side(I, at, which), I[at + lay.S_SLOTS]

@@ -20,6 +20,7 @@ import numpy as np
 from rtre.kernels import layout
 from rtre.kernels.books import anchor, cell, is_current, reprice, revalue
 from rtre.kernels.candidates import advance
+from rtre.kernels.ends import slide_ends
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
     AMENDED,
@@ -63,7 +64,6 @@ from rtre.kernels.layout import (
     W_STALE,
 )
 from rtre.kernels.marks import keep_holders
-from rtre.kernels.sorted_window import insert, remove, replace
 from rtre.market import ASSET, PRICE, TS_EVENT, TS_INIT, Float64, Int64
 
 
@@ -138,7 +138,7 @@ def find_row(I: Int64, interval: int) -> int:  # noqa: E741
 def mark_cell(F: Float64, I: Int64, i: int, slot: int, new: float) -> None:  # noqa: E741
     """Write the return of asset `i` in ring column `slot` (NaN: masked).
 
-    The open interval's is in no sorted window yet; a closed one moves within it.
+    The open interval's is in no end of the window yet; a closed one may be.
     """
     returns, clocks = layout.returns(F, I), layout.clocks(I)
     old = returns[i, slot]
@@ -151,18 +151,8 @@ def mark_cell(F: Float64, I: Int64, i: int, slot: int, new: float) -> None:  # n
 
 @kernel
 def amend_window(F: Float64, I: Int64, i: int, old: float, new: float) -> None:  # noqa: E741
-    """Put `new` in the place of `old` in an asset's sorted window; NaN stands for none."""
-    ascending, clocks = layout.ascending(F, I)[i], layout.clocks(I)
-    after = clocks[i, C_OBSERVED] - int(not math.isnan(layout.returns(F, I)[i, I[H_HEAD]]))
-    if math.isnan(old) and not math.isnan(new):
-        insert(ascending, after - 1, new)
-    elif math.isnan(new) and not math.isnan(old):
-        remove(ascending, after + 1, old)
-    elif not math.isnan(old):
-        replace(ascending, after, old, new)
-    extremes = layout.extremes(F, I)
-    extremes[i, 0] = min(ascending[0], 0.0) if after > 0 else 0.0
-    extremes[i, 1] = max(ascending[after - 1], 0.0) if after > 0 else 0.0
+    """Put `new` in the place of `old` among an asset's closed returns; NaN stands for none."""
+    slide_ends(F, I, i, old, new)
 
 
 @inlined

@@ -43,7 +43,7 @@ class RollingTails:
         Most values in a window, at most 2^24. Where values age too, rings start small and double
         up to this bound; a value beyond it displaces the oldest, which is counted.
     rule : {"order", "linear", "lower", "higher", "nearest", "midpoint"}
-        Which VaR. "order" is that of all of rtre, `rtre.models.order`; the others are those of
+        Which VaR. "order" is that of all of rtre, `rtre.order`; the others are those of
         `numpy.quantile`, to the bit: ``VaR = 0.0 - numpy.quantile(pnl, tail, method=rule)``. ES is
         that of Rockafellar and Uryasev with each, raised to VaR where "lower" lies deeper.
     sides : {"lower", "upper", "both"}

@@ -36,8 +36,6 @@ def test_the_oldest_row_leaves_a_full_ring_and_no_other() -> None:
     assert layout.rows(lines.ints).tolist() == [8, 6, 7]
     assert lines.observed.tolist() == [2, 2]
     assert np.isnan(lines.returns[:, 0]).all()
-    ascending = layout.ascending(lines.floats, lines.ints)
-    assert ascending[0, :2].tolist() == sorted([101 / 100 - 1, 102 / 101 - 1])
 
 
 def test_a_window_of_two_holds_the_open_interval_and_one_before() -> None:

@@ -16,7 +16,7 @@ from rtre.kernels.blocks import first_not_below, move, total
 from rtre.kernels.jit import is_compiled, kernel
 from rtre.kernels.tail_arena import new_arena
 from rtre.market import Float64, Int64
-from rtre.models.order import rank_table
+from rtre.order import rank_table
 
 NO_TIMES = np.zeros(1, np.int64)
 QUICK = is_compiled(tail_only.push)  # plain Python is 300 times slower: fewer values there

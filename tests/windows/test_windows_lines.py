@@ -55,7 +55,10 @@ def compare(lines: Lines, twin: GridTwin) -> None:
         assert repr(got) == repr(want), "returns are the very same bits"
         assert lines.observed[i] == sum(not math.isnan(r) for r in want)
         seen = sorted(r for r in want[:-1] if not math.isnan(r))
-        assert layout.ascending(lines.floats, lines.ints)[i, : len(seen)].tolist() == seen
+        ends = layout.ends(lines.floats, lines.ints)[i]
+        low, high = lines.clocks[i, (layout.C_LOWEST, layout.C_HIGHEST)]
+        assert ends[0, :low].tolist() == seen[:low]
+        assert (-ends[1, :high]).tolist() == seen[::-1][:high]
         assert lines.last[i] == asset.last or (asset.last is None and math.isnan(lines.last[i]))
         assert lines.clocks[i, layout.C_CONFIRMED] == len(asset.outliers)
     for b, units in enumerate(UNITS):

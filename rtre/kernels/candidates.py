@@ -119,22 +119,38 @@ def recall(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
 
 
 @inlined
-def settle(values: Float64, order: Int64, count: int) -> None:
-    """Sort `order` by value; it is nearly sorted already."""
-    if count == 0:
-        return
-    before = values[order[0]]
-    for j in range(1, count):
+def sort_front(values: Float64, order: Int64, first: int, last: int) -> None:
+    """Bring places `first` to `last` of `order` into order, those before being so; by insertion."""
+    for j in range(first, last):
         place = order[j]
         x = values[place]
-        if x >= before:
-            before = x
-            continue
         k = j - 1
         while k >= 0 and values[order[k]] > x:
             order[k + 1] = order[k]
             k -= 1
         order[k + 1] = place
+
+
+@inlined
+def settle(values: Float64, order: Int64, count: int, want: int) -> None:
+    """Sort `order` by value as far as the `want` lowest; it is nearly sorted already.
+
+    The front is put in order, then all values are compared with its last one, which vectorises. Only
+    if more lie below it than the front has, the others are sorted, too.
+    """
+    if want < count:
+        sort_front(values, order, 1, want)
+        last = values[order[want - 1]]
+        below, front = 0, 0
+        for x in values[:count]:
+            below += int(x < last)
+        while values[order[front]] < last:
+            front += 1
+        if below == front:
+            return
+        sort_front(values, order, want, count)
+    else:
+        sort_front(values, order, 1, count)
 
 
 @inlined
@@ -173,7 +189,7 @@ def find_worst(F: Float64, I: Int64, b: int, check: bool, out: Float64) -> bool:
         limits, closed = layout.limits(F, I)[b], closed_rows(I, b)
         ready = not check or watch[b, W_STALE] == 0
         if ready:
-            settle(values, order, count)
+            settle(values, order, count, want)
             # just chosen, they are right; among equal rows the bound could not tell
             ready = (
                 not check

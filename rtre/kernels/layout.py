@@ -14,8 +14,8 @@ prices   (N, 4)       F        LAST price; BASE, the price that the newest retur
                                at which the open interval began
 net      (N,)         F        units held over all books
 returns  (N, W)       F        simple returns on the grid, one ring column a row; NaN = masked
-ends     (N, 2, E)    F        per asset, its lowest closed returns, ascending; its highest, so, with
-                               the sign turned
+ends     (N, 2, E)    F        per asset, its lowest closed returns, ascending; the highest ones,
+                               with the sign turned
 extremes (N, 2)       F        lowest and highest closed return of each asset, zero included
 pnl      (B, W)       F        per book, the P&L of its positions in each grid interval, valued at
                                the last prices where the book is TOUCHED, else when refreshed

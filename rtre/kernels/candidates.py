@@ -135,8 +135,8 @@ def sort_front(values: Float64, order: Int64, first: int, last: int) -> None:
 def settle(values: Float64, order: Int64, count: int, want: int) -> None:
     """Sort `order` by value as far as the `want` lowest; it is nearly sorted already.
 
-    The front is put in order, then all values are compared with its last one, which vectorises. Only
-    if more lie below it than the front has, the others are sorted, too.
+    The front is put in order, then all values are compared with its last one, which vectorises.
+    Only if more lie below it than the front has, the others are sorted, too.
     """
     if want < count:
         sort_front(values, order, 1, want)

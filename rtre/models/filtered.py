@@ -193,3 +193,4 @@ class FilteredHistorical(Model):
 
 
 MODEL = FilteredHistorical
+ALIASES = ("fhs",)

@@ -66,7 +66,7 @@ def test_positions_and_weights_make_the_book(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["-m", "fhs"], "--model: no model named 'fhs'; there is age-weighted"),
+        (["-m", "magic"], "--model: no model named 'magic'; there is age-weighted"),
         (["-m", "ewma(decay=2)"], "decay must be more than 0 and at most 1; got 2"),
         (["-m", "ewma(x=1)"], "parameters of model 'ewma'"),
         (["-m", "ewma(1)"], "'1' in 'ewma(1)' is not a parameter"),

@@ -205,4 +205,5 @@ def line_up(config: RiskConfig, books: Sequence[str], model: Model | None = None
 
 def _label(spec: str, model: Model, taken: Sequence[str]) -> str:
     """Return a model's name; the text that asked for it where that says more or is needed."""
-    return spec if "(" in spec or model.name in taken else model.name
+    label = spec if "(" in spec or model.name in taken else model.name
+    return label if label not in taken else f"{label} {len(taken) + 1}"

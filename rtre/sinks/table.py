@@ -106,12 +106,18 @@ def _backtest(report: RiskReport, width: int, most: int) -> list[Text]:
             return [Text(), Text(state(track, name))]
         confidence = max(report.confidences)
         found = track.at(name, confidence)
-        kept, _ = fit(standing_columns(found[: max(most - 3, 1)]), width)
+        room = max(most - 3, 1)
+        if len(found) > room:
+            found, more = found[: max(room - 1, 1)], len(found) - max(room - 1, 1)
+        else:
+            more = 0
+        kept, _ = fit(standing_columns(found), width)
         return [
             Text(),
             Text(title(track, name, confidence), style="bold"),
             _row(kept, [(c.pad(c.header), "") for c in kept], "dim"),
-            *(_row(kept, [c.cells[i] for c in kept], "") for i in range(len(kept[0].cells))),
+            *(_row(kept, [c.cells[i] for c in kept], "") for i in range(len(found))),
+            *([Text(f"… and {more} more models", style="dim")] if more else []),
         ]
     return []
 

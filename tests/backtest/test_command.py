@@ -28,10 +28,11 @@ def call(*arguments: str) -> Result:
 
 def test_a_run_prints_a_summary_and_ends_with_0(tmp_path: Path) -> None:
     path = write_csv(tmp_path, make_panel(300))
-    found = call(path, "-m", "historical,ewma(decay=0.9)", "-c", "0.99,0.95", "-w", "100")
+    found = call(path, "-m", "historical,ewma(decay=0.9),fhs", "-c", "0.99,0.95", "-w", "100")
     assert found.exit_code == 0, found.output
     assert "one share of each symbol" in found.stdout
     assert "ewma(decay=0.9)" in found.stdout
+    assert "fhs" in found.stdout
     assert "Kupiec" in found.stdout
     assert found.stderr == ""
 

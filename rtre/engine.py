@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,9 +27,11 @@ from rtre.lineup import Lineup, line_up
 from rtre.market import Float64, Int64, LinkChange, Quality, TickBatch, Universe
 from rtre.models.base import Model
 from rtre.report import ModelFigures, RiskReport, TickCounts
-from rtre.scorer import Scorer
-from rtre.track import Track
 from rtre.windows.lines import Lines
+
+if TYPE_CHECKING:
+    from rtre.scorer import Scorer
+    from rtre.track import Track
 
 
 class RiskEngine:
@@ -139,6 +141,9 @@ class RiskEngine:
         tracked = np.flatnonzero(held)
         if not len(tracked):
             return None
+        # here, because scipy's statistics behind it would double the time of `import rtre`
+        from rtre.scorer import Scorer
+
         served = self._serves[:, tracked].T
         return Scorer(lines, books, tracked, lineup.labels, served, self.config.confidence)
 

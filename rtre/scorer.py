@@ -10,7 +10,6 @@ Memory is bounded: counts, which cover the whole run, and a log of the newest sc
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
 
 import numpy as np
 
@@ -166,11 +165,11 @@ class Scorer:
                 lines=tuple(self._lines.names[i] for i in self.tracked.tolist()),
                 models=self._models,
                 confidences=self._confidences,
-                interval_ns=self._lines.interval_ns,
+                interval_ns=int(self._lines.interval_ns),  # a configuration's is a Duration
                 intervals=self._intervals,
                 served=self._served,
                 counts=self._state.copy(),
-                blocks=tuple(islice(self._blocks, None)),
+                blocks=tuple(self._blocks),
                 first=max(0, held - self._most),
                 last=held,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import Any
 
 import attrs
@@ -11,7 +12,10 @@ import pytest
 from rich.console import Console
 from sink_support import make_report, make_statistics
 
+from rtre.config import RiskConfig
+from rtre.engine import RiskEngine
 from rtre.kernels.outcomes import FIELDS, HITS, LOG_WEALTH, MASKED, N00, N01, N10, N
+from rtre.market import TickBatch, Universe
 from rtre.report import RiskReport
 from rtre.sinks import jsonl
 from rtre.sinks.standings import closing, state
@@ -137,3 +141,15 @@ def test_json_can_say_every_standing(wealth: float) -> None:
     text = jsonl.line(tracked(make_track(("a", "b"), log_wealth=wealth)))
     assert ('"e_value":"inf"' in text) == (wealth > 709.0)
     assert '"track":{"interval_ns":1000000000,"intervals":210,"lines":[{"name":"portfolio"' in text
+
+
+def test_the_track_of_a_real_engine_is_json() -> None:
+    engine = RiskEngine(
+        Universe(("A",)), {"b": {"A": 1.0}}, RiskConfig(window=30, min_obs=5, beside=("ewma",))
+    )
+    second = engine.config.interval
+    for k in range(50):
+        engine.update(TickBatch.of(0, 100.0 + k % 7, (k + 1) * second))
+    decoded = json.loads(jsonl.line(engine.report(50 * second)))["track"]
+    assert decoded["interval_ns"] == second
+    assert {s["n"] for s in decoded["lines"][0]["standings"]} == {43}

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from rtre.scorer import Scorer
     from rtre.track import Track
 
+Figures = tuple[Float64, Int64, Int64 | None]
+
 
 class RiskEngine:
     """VaR and ES of every symbol and book, current after each batch of ticks.
@@ -175,15 +177,18 @@ class RiskEngine:
         lines, tracked = self.lines, scorer.tracked
         n_obs = self._n_closed
         count_observations(lines.floats, lines.ints, True, n_obs)
+        observed = n_obs[tracked]
         for m, estimator in enumerate(self._estimators):
-            ready = n_obs[tracked] >= estimator.min_obs
+            ready = observed >= estimator.min_obs
             if estimator.serves is not None:
                 ready &= estimator.serves[tracked]
-            if which := tracked[ready].tolist():
-                estimator.refresh(np.array(which, np.int64))
+            which = tracked[ready]
+            if len(which):
+                estimator.refresh(which)
             scorer.stamp(m, ready, estimator.values)
-        # who looks at closed intervals alone has been asked: the next report need not ask again
-        lines.dirty[tracked] &= ~layout.CLOSED
+        if any(estimator.closed for estimator in self._estimators):
+            # these have been asked: until something closes, the next report need not ask again
+            lines.dirty[tracked] &= ~layout.CLOSED
 
     def link_changed(self, change: LinkChange) -> None:
         """Take note that a feed lost or regained its connection.
@@ -253,20 +258,17 @@ class RiskEngine:
         self._evaluate()
         self._sequence += 1
         symbols = np.empty((2, lines.n_assets))
-        found = [self._snapshot(estimator, now_ns, symbols) for estimator in self._estimators]
-        first, of_lines = found[0]
-        values = first.values
-        several = tuple(figures for figures, _ in found) if len(found) > 1 else ()
-        if several and any(self._own):
-            values, of_lines = values.copy(), of_lines.copy()
-            for line, place in enumerate(self._own):
-                if place:
-                    values[line] = several[place].values[line]
-                    of_lines[:, line] = found[place][1][:, line]
+        first = self._estimators[0]
+        values, of_lines, fitted_ns = self._snapshot(first, now_ns, symbols)
+        several: tuple[ModelFigures, ...] = ()
+        if len(self._estimators) > 1:
+            several = self._several(now_ns, symbols, (values, of_lines, fitted_ns))
+            if any(self._own):
+                values, of_lines = self._merged(several, of_lines)
         return RiskReport(
             self._sequence,
             now_ns,
-            first.model,
+            first.label,
             self.config.confidence,
             self._horizon,
             self.min_obs,
@@ -282,17 +284,15 @@ class RiskEngine:
             of_lines[2],
             first.problems,
             self.counts(outside),
-            first.fitted_ns,
+            fitted_ns,
             several,
             self._own,
             self._beside,
             self.track,
         )
 
-    def _snapshot(
-        self, estimator: Estimator, now_ns: int, symbols: Float64
-    ) -> tuple[ModelFigures, Int64]:
-        """Copy out what a model says, and the observations, qualities and times of all lines."""
+    def _snapshot(self, estimator: Estimator, now_ns: int, symbols: Float64) -> Figures:
+        """Copy out a model's estimates; each line's observations, quality and time; its fits."""
         lines, fits = self.lines, estimator.fits
         values = np.empty(estimator.values.shape)
         of_lines = np.empty((3, len(lines)), np.int64)
@@ -310,14 +310,28 @@ class RiskEngine:
             symbols,
             of_lines,
         )
-        return ModelFigures(
-            estimator.label,
-            estimator.min_obs,
-            values,
-            of_lines[0],
-            estimator.problems,
-            None if fits is None else fits.fitted_ns.copy(),
-        ), of_lines
+        return values, of_lines, None if fits is None else fits.fitted_ns.copy()
+
+    def _several(self, now_ns: int, symbols: Float64, first: Figures) -> tuple[ModelFigures, ...]:
+        """Copy out what each of several models says; of the first it has been done."""
+        found = [first]
+        found += [self._snapshot(e, now_ns, symbols) for e in self._estimators[1:]]
+        return tuple(
+            ModelFigures(
+                e.label, e.min_obs, values, of_lines[0], e.problems, fitted_ns, of_lines[1]
+            )
+            for e, (values, of_lines, fitted_ns) in zip(self._estimators, found, strict=True)
+        )
+
+    def _merged(self, several: tuple[ModelFigures, ...], of_lines: Int64) -> tuple[Float64, Int64]:
+        """Put together what each line's own model says; the other arrays stay as they are."""
+        values, of_lines = several[0].values.copy(), of_lines.copy()
+        for line, place in enumerate(self._own):
+            if place:
+                own = several[place]
+                values[line] = own.values[line]
+                of_lines[:2, line] = own.n_obs[line], own.qualities[line]
+        return values, of_lines
 
     def counts(self, outside: TickCounts | None = None) -> TickCounts:
         """What became of every tick so far."""

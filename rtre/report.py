@@ -91,15 +91,7 @@ class TickCounts:
 
 @attrs.frozen
 class Opinion:
-    """What one of several models says of a line.
-
-    Attributes
-    ----------
-    estimates : tuple of RiskEstimate
-        One for each confidence; empty where `problem` says why.
-    model_age_ns : int or None
-        As of `LineReport`.
-    """
+    """What one of several models says of a line; the attributes are those of `LineReport`."""
 
     estimates: tuple[RiskEstimate, ...]
     problem: str
@@ -157,7 +149,7 @@ class ModelFigures:
 
     Attributes
     ----------
-    values, n_obs, problems, fitted_ns, min_obs
+    values, n_obs, problems, fitted_ns, min_obs, qualities
         As of `RiskReport`.
     """
 
@@ -167,6 +159,7 @@ class ModelFigures:
     n_obs: Int64
     problems: dict[int, str]
     fitted_ns: Int64 | None
+    qualities: Int64
 
 
 def _known(value: float) -> float | None:
@@ -279,8 +272,9 @@ class RiskReport:
     @cached_property
     def _first(self) -> ModelFigures:
         return ModelFigures(
-            self.model, self.min_obs, self.values, self.n_obs, self.problems, self.fitted_ns
-        )
+            self.model, self.min_obs, self.values, self.n_obs, self.problems, self.fitted_ns,
+            self.qualities,
+        )  # fmt: skip
 
     def line(self, i: int) -> LineReport:
         """Return line `i`: symbols in the order of the universe, then books."""

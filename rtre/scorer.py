@@ -147,8 +147,9 @@ class Scorer:
         values : (L, C, 5) float64
             As of `Model.evaluate`.
         """
-        forecasts = values[self.tracked][..., [TAIL_VAR, TAIL_ES]]
-        forecasts[~ready] = np.nan
+        forecasts = values[self.tracked, :, TAIL_VAR : TAIL_ES + 1]
+        if not ready.all():
+            forecasts[~ready] = np.nan
         self._state[:, model, :, VAR : ES + 1] = forecasts
 
     def forecasts(self) -> Float64:
@@ -167,6 +168,7 @@ class Scorer:
                 confidences=self._confidences,
                 interval_ns=int(self._lines.interval_ns),  # a configuration's is a Duration
                 intervals=self._intervals,
+                tails=self._levels[0],
                 served=self._served,
                 counts=self._state.copy(),
                 blocks=tuple(self._blocks),

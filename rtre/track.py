@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rtre.backtest.result import Bool
-from rtre.backtest.running import ZONES, CoverageFigures, coverage_figures, zones
+from rtre.backtest.running import ZONES, coverage_figures, zones
 from rtre.backtest.tournament import Entry, rank
 from rtre.errors import DataError
 from rtre.kernels.outcomes import HITS, LOG_WEALTH, MASKED, N00, N01, N10, N11, PEAK, UNFORECAST, N
 from rtre.market import Float64
-from rtre.models.order import tail_probability
 
 BLOCK = 250  #: intervals in a block of the log; also those of the "recent" traffic light
 LEAST = 30  #: common intervals from which a difference of scores has an interval
@@ -129,6 +128,7 @@ class Track:
     confidences: tuple[float, ...]
     interval_ns: int
     intervals: int
+    tails: Float64 = attrs.field(repr=False)  #: (C,), ``1 - confidence``
     served: Bool = attrs.field(repr=False)  #: (S, M)
     counts: Float64 = attrs.field(repr=False)  #: (S, M, C, FIELDS) of rtre.kernels.outcomes
     blocks: tuple[Block, ...] = attrs.field(repr=False)
@@ -163,26 +163,34 @@ class Track:
         return tuple(s for s in self[line] if s.confidence == confidence)
 
     @cached_property
-    def _tails(self) -> Float64:
-        return np.array([float(tail_probability(c)) for c in self.confidences])
-
-    @cached_property
-    def _figures(self) -> CoverageFigures:
+    def _table(self) -> dict[str, Any]:
+        """Counts and figures as nested lists, [line][model][confidence]; these index fast."""
         k = self.counts
         pairs = (k[..., N00], k[..., N01], k[..., N10], k[..., N11])
-        return coverage_figures(k[..., N], k[..., HITS], pairs, self._tails)
+        found = coverage_figures(k[..., N], k[..., HITS], pairs, self.tails)
+        recent_n, recent_x = self._recent()
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "counts": k,
+            "zone": found.zone,
+            "binomial": found.binomial,
+            "kupiec": found.kupiec,
+            "independence": found.independence,
+            "conditional": found.conditional,
+            "recent_n": recent_n,
+            "recent_x": recent_x,
+            "recent_zone": zones(recent_n, recent_x, self.tails),
+        }
+        return {name: array.tolist() for name, array in arrays.items()}
 
-    @cached_property
-    def _recent(self) -> tuple[Float64, Float64, npt.NDArray[np.int64]]:
-        """Scored intervals, exceedances and zone over the newest intervals, (S, M, C) each."""
+    def _recent(self) -> tuple[Float64, Float64]:
+        """Scored intervals and exceedances among the newest `BLOCK`, (S, M, C) each."""
         if not self.blocks:
             none = np.zeros(self.counts.shape[:3])
-            return none, none, zones(none, none, self._tails)
+            return none, none
         newest = np.concatenate([block.hits for block in self.blocks[-2:]])
         end = self.last - BLOCK * (len(self.blocks) - len(self.blocks[-2:]))
         newest = newest[max(0, end - BLOCK) : end]
-        n, x = (newest >= 0).sum(axis=0).astype(float), (newest > 0).sum(axis=0).astype(float)
-        return n, x, zones(n, x, self._tails)
+        return (newest >= 0).sum(axis=0).astype(float), (newest > 0).sum(axis=0).astype(float)
 
     def _scores(self, slot: int, c: int) -> Float64:
         """FZ0 of one line at one confidence, (R, M)."""
@@ -215,9 +223,8 @@ class Track:
     def _standing(
         self, slot: int, m: int, c: int, entry: Entry | None, place: int, common: int
     ) -> Standing:
-        at = (slot, m, c)
-        k, figures = self.counts[at], self._figures
-        recent_n, recent_x, recent_zone = (part[at] for part in self._recent)
+        k, *figures = (column[slot][m][c] for column in self._table.values())
+        zone, binomial, kupiec, independence, conditional, recent_n, recent_x, recent = figures
         versus = entry.against_best if entry else None
         sure = versus is not None and common >= LEAST
         return Standing(
@@ -225,15 +232,15 @@ class Track:
             confidence=self.confidences[c],
             n=int(k[N]),
             exceedances=int(k[HITS]),
-            expected=float(k[N] * self._tails[c]),
-            zone=_zone(figures.zone[at]),
+            expected=k[N] * float(self.tails[c]),
+            zone=_zone(zone),
             recent_n=int(recent_n),
             recent_exceedances=int(recent_x),
-            recent_zone=_zone(recent_zone),
-            binomial=_known(figures.binomial[at]),
-            kupiec=_known(figures.kupiec[at]),
-            independence=_known(figures.independence[at]),
-            conditional=_known(figures.conditional[at]),
+            recent_zone=_zone(recent),
+            binomial=_known(binomial),
+            kupiec=_known(kupiec),
+            independence=_known(independence),
+            conditional=_known(conditional),
             e_value=math.exp(k[LOG_WEALTH]) if k[LOG_WEALTH] < 709.0 else math.inf,
             e_p_value=math.exp(-k[PEAK]),
             unforecast=int(k[UNFORECAST]),
@@ -266,12 +273,12 @@ class Track:
         return self._dict
 
 
-def _zone(place: Any) -> Zone | None:
-    return cast(Zone, ZONES[int(place)]) if place >= 0 else None
+def _zone(place: int) -> Zone | None:
+    return cast(Zone, ZONES[place]) if place >= 0 else None
 
 
-def _known(value: Any) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _standing_dict(standing: Standing) -> dict[str, Any]:

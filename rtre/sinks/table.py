@@ -171,8 +171,10 @@ def _notes(left_out: list[str], shown: list[LineReport], width: int) -> list[Tex
 
 def _header(report: RiskReport) -> list[Text]:
     as_of = utc(report.as_of_ns)[:-1] + " UTC"
+    beside = ", ".join(clean(m.model) for m in report.models[1:])
     parts = [
         Text(clean(report.model), style="bold"),
+        *([Text(f"with {beside}")] if beside else []),
         Text(clean(report.horizon.label)),
         Text(as_of),
     ]

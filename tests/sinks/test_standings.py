@@ -46,8 +46,8 @@ def make_track(
     scores[:n] += 0.01 * np.random.default_rng(1).standard_normal((n, *shape))
     marks = np.zeros((BLOCK, *shape), np.int8)
     return Track(
-        lines, models, (0.95, 0.99), 1_000_000_000, n, np.ones(shape[:2], np.bool_), counts,
-        (Block(scores, marks),), 0, n,
+        lines, models, (0.95, 0.99), 1_000_000_000, n, np.array([0.05, 0.01]),
+        np.ones(shape[:2], np.bool_), counts, (Block(scores, marks),), 0, n,
     )  # fmt: skip
 
 

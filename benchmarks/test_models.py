@@ -27,7 +27,7 @@ INTERVALS = 12
 PER_INTERVAL = 8  # reports in each, one after a tick
 TOURNAMENTS = {
     "on every tick": ("historical", "gaussian", "ewma", "volatility-weighted"),
-    "at each close": ("filtered", "student-t", "cornish-fisher", "riskmetrics2006"),
+    "heavy ones": ("filtered", "student-t", "cornish-fisher", "riskmetrics2006"),
     "mixed": ("historical", "ewma", "filtered"),
 }
 

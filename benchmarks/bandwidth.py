@@ -1,7 +1,7 @@
 """Memory bandwidth of this machine, measured in the run: the limit of whatever touches all rows.
 
-``python benchmarks/bandwidth.py`` prints it by size. The probe is ``y += a x`` over float64, compiled
-like a kernel: 24 bytes an element, two reads and a write.
+``python benchmarks/bandwidth.py`` prints it by size. The probe is ``y += a x`` over float64,
+compiled like a kernel: 24 bytes an element, two reads and a write.
 """
 
 from __future__ import annotations

@@ -19,14 +19,15 @@ import trio
 
 from rtre import names
 from rtre.config import Config
-from rtre.engine import RiskEngine, make_model
-from rtre.errors import ConfigError, ConnectFailedError, DataError, RtreError, UnknownNameError
+from rtre.engine import RiskEngine
+from rtre.errors import ConfigError, ConnectFailedError, RtreError, UnknownNameError
 from rtre.feeds.base import Feed
 from rtre.feeds.recording import Recorder, Recording
 from rtre.feeds.replay import ReplayFeed, sniff
 from rtre.feeds.simulated import serve_venue
 from rtre.feeds.transport import check_url
 from rtre.feeds.websocket import WebSocketFeed
+from rtre.lineup import check_models
 from rtre.market import Universe
 from rtre.pipeline.pipeline import Pipeline
 from rtre.venues.base import Venue
@@ -42,13 +43,7 @@ def check(config: Config, *, live: bool = True) -> list[tuple[str, str]]:
 
     With `live`, also for a token that is missing and a URL that can never be opened.
     """
-    found = []
-    try:
-        make_model(config.risk)
-    except UnknownNameError as error:
-        found.append(("risk.model", str(error)))
-    except (DataError, TypeError) as error:
-        found.append(("risk.parameters", str(error)))
+    found = check_models(config.risk)
     try:
         venue = find_venue(config)
     except UnknownNameError as error:
@@ -77,14 +72,14 @@ def find_venue(config: Config) -> type[Venue]:
 
 
 def make_engine(config: Config, *, inline_fits: bool) -> RiskEngine:
-    """Build the engine of a configuration: its symbols, and one book named ``portfolio``.
+    """Build the engine of a configuration: its symbols and its books.
 
     With `inline_fits` a model is fitted where a grid interval closes, so that a replay is the same
     each time; without, the pipeline fits it in a worker thread, so that no tick waits.
     """
     return RiskEngine(
         Universe(config.universe),
-        {"portfolio": config.units},
+        config.holdings,
         config.risk,
         refit_every=config.risk.refit_every,
         inline_fits=inline_fits,

@@ -22,6 +22,8 @@ from rtre.market import check_symbol
 from rtre.report import Horizon
 from rtre.units import Duration
 
+PORTFOLIO = "portfolio"  #: the book that `positions` are in
+
 _SECOND = 1_000_000_000
 _DAYS = re.compile(r"(\d+(?:\.\d+)?)d")
 
@@ -67,12 +69,35 @@ def _positions(instance: Any, attribute: Any, value: Mapping[str, float]) -> Non
             raise DataError(f"must be units held, a finite number; got {symbol} = {units!r}")
 
 
+def _books(instance: Any, attribute: Any, value: Mapping[str, Mapping[str, float]]) -> None:
+    if len(value) > 1000:
+        raise DataError(f"must be at most 1000 books; got {len(value)}")
+    for name, positions in value.items():
+        check_symbol(name)  # a book is named like a symbol: short, and safe to print
+        if not positions:
+            raise DataError(f"must name at least one position of each; got none in {name}")
+        _positions(instance, attribute, positions)
+
+
+def _beside(instance: Any, attribute: Any, value: tuple[str, ...]) -> None:
+    if len(value) > 31:
+        raise DataError(f"must be at most 31 models; got {len(value)}")
+
+
 @attrs.frozen
 class RiskConfig:
     """What is computed: see the README's table of options."""
 
-    model: str = "historical"
-    parameters: dict[str, Any] = attrs.field(factory=dict)
+    model: str = "historical"  #: of every line whose book has none of its own in `book_models`
+    parameters: dict[str, Any] = attrs.field(factory=dict)  #: of `model`
+    beside: tuple[str, ...] = attrs.field(default=(), validator=_beside)
+    """Models that run beside it on every line and compete with it."""
+    models: dict[str, dict[str, Any]] = attrs.field(factory=dict)  #: parameters by model's name
+    book_models: dict[str, str] = attrs.field(factory=dict)  #: book to a model of its own
+    track: Literal["books", "all", "off"] = attrs.field(
+        default="books", validator=one_of("books", "all", "off")
+    )
+    """Lines whose forecasts are scored as intervals close: the books, symbols too, or none."""
     confidence: tuple[float, ...] = attrs.field(default=(0.95, 0.99), validator=_confidences)
     window: int = attrs.field(default=500, validator=whole(2, 1_000_000))
     min_obs: int = attrs.field(default=60, validator=whole(2, 1_000_000))
@@ -145,6 +170,7 @@ class Config:
 
     symbols: tuple[str, ...] = attrs.field(default=("AAPL", "MSFT"), validator=_symbols)
     positions: dict[str, float] = attrs.field(factory=dict, validator=_positions)
+    books: dict[str, dict[str, float]] = attrs.field(factory=dict, validator=_books)
     risk: RiskConfig = attrs.field(factory=RiskConfig)
     feed: FeedConfig = attrs.field(factory=FeedConfig)
     output: OutputConfig = attrs.field(factory=OutputConfig)
@@ -153,14 +179,21 @@ class Config:
     @property
     def universe(self) -> tuple[str, ...]:
         """Symbols to watch: those named, then those held and not named."""
-        return tuple(dict.fromkeys((*self.symbols, *self.positions)))
+        held = (symbol for book in self.books.values() for symbol in book)
+        return tuple(dict.fromkeys((*self.symbols, *self.positions, *held)))
 
     @property
     def units(self) -> dict[str, float]:
-        """Units held of every symbol; one each where nothing is said of positions."""
+        """Units of every symbol in the book ``portfolio``; one each where no position is named."""
         if self.positions:
             return {s: self.positions.get(s, 0.0) for s in self.universe}
         return dict.fromkeys(self.universe, 1.0)
+
+    @property
+    def holdings(self) -> dict[str, dict[str, float]]:
+        """Units by book: ``portfolio`` unless only `books` are named, then these."""
+        first = {} if self.books and not self.positions else {PORTFOLIO: self.units}
+        return first | self.books
 
     def to_toml(self) -> str:
         """Return the configuration as TOML that `read` turns into an equal one."""
@@ -173,6 +206,8 @@ def _plain(value: Any) -> Any:
         return {name: _plain(v) for name, v in fields.items() if v is not None}
     if isinstance(value, Duration):
         return str(value)
+    if isinstance(value, dict):
+        return {name: _plain(v) for name, v in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -218,7 +253,17 @@ def _table(value: Any, kind: Any) -> dict[str, Any]:
     item = get_args(kind)[1]
     if item is Any:
         return dict(value)
-    return {str(k): _CONVERTER.structure(v, item) for k, v in value.items()}
+    made, found = {}, []
+    for name, inner in value.items():
+        try:
+            made[str(name)] = _CONVERTER.structure(inner, item)
+        except _Problems as problems:
+            found += [(f"{name}.{path}", text) for path, text in problems.found]
+        except DataError as error:
+            found.append((str(name), str(error)))
+    if found:
+        raise _Problems(found)
+    return made
 
 
 def _class(cls: type) -> Callable[[Any, Any], Any]:
@@ -337,6 +382,14 @@ def _across(config: Config) -> list[tuple[str, str]]:
     risk = config.risk
     if not config.universe:
         found.append(("symbols", "must name at least one symbol, like AAPL,MSFT; got none"))
+    if clash := set(config.universe) & set(config.holdings):
+        found.append(("books", f"must not be named like a symbol; got {', '.join(sorted(clash))}"))
+    if config.positions and PORTFOLIO in config.books:
+        found.append((f"books.{PORTFOLIO}", "is the book that positions fill; say it in one place"))
+    for book in risk.book_models:
+        if book not in config.holdings:
+            there = ", ".join(config.holdings)
+            found.append((f"risk.book_models.{book}", f"no such book; there is {there}"))
     if risk.min_obs > risk.window:
         found.append(
             ("risk.min_obs", f"must be at most the window, {risk.window}; got {risk.min_obs}")

@@ -13,43 +13,36 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtre import names
 from rtre.config import RiskConfig
 from rtre.errors import DataError
-from rtre.fits import FitJob, FitResult, Fits
+from rtre.estimators import Estimator
+from rtre.fits import FitJob, FitResult
 from rtre.kernels import layout
-from rtre.kernels.snapshot import count_observations, snapshot, survey
-from rtre.kernels.tail import RESULTS
-from rtre.market import LinkChange, Quality, TickBatch, Universe
+from rtre.kernels.snapshot import count_observations, snapshot
+from rtre.lineup import Lineup, line_up
+from rtre.market import Float64, Int64, LinkChange, Quality, TickBatch, Universe
 from rtre.models.base import Model
-from rtre.report import RiskReport, TickCounts
+from rtre.report import ModelFigures, RiskReport, TickCounts
 from rtre.windows.lines import Evaluation, Lines
+
+if TYPE_CHECKING:
+    from rtre.scorer import Scorer
+    from rtre.track import Track
 
 EVERY_TICK_BOOKS = 16  #: up to so many books every tick is evaluated unless told otherwise
 
+Figures = tuple[Float64, Int64, Int64 | None]
 
-def make_model(config: RiskConfig) -> Model:
-    """Build the model that a configuration names.
 
-    Raises
-    ------
-    UnknownNameError
-        There is no such model.
-    DataError
-        A parameter is unknown or out of range.
-    """
-    kind = names.find("models", config.model)
-    try:
-        model = kind(**config.parameters)
-    except TypeError as error:
-        raise DataError(f"parameters of model {config.model!r}: {error}") from None
-    if not isinstance(model, Model):
-        raise DataError(f"{config.model!r} is not a rtre.models.base.Model")
-    return model
+def evaluation(config: RiskConfig, n_books: int) -> Evaluation:
+    """When the tails that are plain order statistics are worked out."""
+    if config.evaluation != "auto":
+        return config.evaluation
+    return "every-tick" if n_books <= EVERY_TICK_BOOKS else "per-batch"
 
 
 class RiskEngine:
@@ -62,9 +55,9 @@ class RiskEngine:
     books : mapping of book name to mapping of symbol to units held
         Negative units are short. A symbol's own line shows its net position over all books.
     config : RiskConfig, optional
-        Window, grid, confidences, horizon and the rest.
+        Models, window, grid, confidences, horizon and the rest.
     model : Model, optional
-        Instead of the one that `config` names.
+        Instead of the one that `config` names for all lines.
     refit_every : int
         Grid intervals after which a model that fits parameters fits them again.
     inline_fits : bool
@@ -75,7 +68,9 @@ class RiskEngine:
     Notes
     -----
     Cost of `update`: one kernel call a batch, O(window) a tick and holding book, plus O(N x window)
-    when a grid interval closes. Cost of `report`: the lines that changed since the last one.
+    when a grid interval closes; then, where a line is tracked, each of its models makes a forecast.
+    Cost of `report`: the lines that changed since the last one, once for each model; windows and
+    P&L vectors are shared.
     """
 
     def __init__(
@@ -90,12 +85,13 @@ class RiskEngine:
     ) -> None:
         self.config = config = config or RiskConfig()
         self.universe = universe
-        self.model = model or make_model(config)
         if clash := set(universe.symbols) & set(books):
             raise DataError(f"books named like a symbol: {', '.join(sorted(clash))}")
         if refit_every < 1:
             raise DataError(f"refit_every must be at least 1 interval, got {refit_every}")
-        self.min_obs = max(config.min_obs, self.model.min_obs)
+        lineup = line_up(config, tuple(books), model)
+        self.model = lineup.models[0]
+        ranked = any(each.plain_ranks for each in lineup.models)
         self.lines = Lines(
             universe,
             books,
@@ -105,33 +101,66 @@ class RiskEngine:
             jump=config.jump,
             confirm=config.confirm,
             closed=self.model.cadence == "interval",
-            confidences=config.confidence if self.model.plain_ranks else (),
-            min_obs=self.min_obs,
-            evaluation=self._evaluation(len(books)),
+            confidences=config.confidence if ranked else (),
+            min_obs=config.min_obs,
+            evaluation=evaluation(config, len(books)) if ranked else "on-demand",
         )
-        self.model.prepare(self.lines)
-        n_lines, n_levels = len(self.lines), len(config.confidence)
-        self._values = np.full((n_lines, n_levels, RESULTS), np.nan)
+        self._seat(lineup, refit_every)
+        self.min_obs = self._estimators[0].min_obs
+        n_lines = len(self.lines)
         self._exposures = np.full(n_lines, np.nan)
-        self._n_obs = np.zeros(n_lines, np.int64)
-        self._which = np.zeros(n_lines, np.int64)
-        self._problems: dict[int, str] = {}
+        self._n_closed = np.zeros(n_lines, np.int64)
         self._index = {name: i for i, name in enumerate(self.lines.names)}
         self._horizon = config.holding_period
         self._factor = self._horizon.factor
         self._stale_after = int(config.stale_after)
         self._inline = inline_fits
-        self._fits = Fits(n_lines, refit_every) if self.model.fits else None
-        self._rolls = 0
-        self._sequence = 0
+        self._scorer = self._make_scorer(books, lineup)
+        self._rolls = self._turn = self._sequence = 0
 
-    def _evaluation(self, n_books: int) -> Evaluation:
-        """How tails are kept: only plain order statistics can be, tick by tick or by candidates."""
-        if not self.model.plain_ranks:
-            return "on-demand"
-        if self.config.evaluation != "auto":
-            return self.config.evaluation
-        return "every-tick" if n_books <= EVERY_TICK_BOOKS else "per-batch"
+    def _seat(self, lineup: Lineup, refit_every: int) -> None:
+        """Set each model to work on the lines it serves."""
+        lines, config = self.lines, self.config
+        books = (*[None] * lines.n_assets, *lines.books)
+        places = range(len(lineup.models))
+        serves = np.array([[lineup.serves(m, book) for book in books] for m in places])
+        self._estimators = tuple(
+            Estimator(
+                lineup.labels[m],
+                lineup.models[m],
+                lines,
+                config.confidence,
+                min_obs=config.min_obs,
+                refit_every=refit_every,
+                closed=lineup.models[m].cadence == "interval",
+                serves=serves[m],
+            )
+            for m in places
+        )
+        own = tuple(lineup.of(book) for book in books)
+        self._own = own
+        self._beside = tuple(
+            tuple(m for m in places if m != own[line] and serves[m, line])
+            for line in range(len(books))
+        )
+        self._serves = serves
+
+    def _make_scorer(
+        self, books: Mapping[str, Mapping[str, float]], lineup: Lineup
+    ) -> Scorer | None:
+        """Score the lines that the configuration asks for, those among them that hold something."""
+        lines, track = self.lines, self.config.track
+        held = [float(q) != 0.0 for q in lines.net.tolist()] if track == "all" else []
+        held += [False] * (lines.n_assets - len(held))
+        held += [track != "off" and any(books[name].values()) for name in lines.books]
+        tracked = np.flatnonzero(held)
+        if not len(tracked):
+            return None
+        # here, because scipy's statistics behind it would double the time of `import rtre`
+        from rtre.scorer import Scorer
+
+        served = self._serves[:, tracked].T
+        return Scorer(lines, books, tracked, lineup.labels, served, self.config.confidence)
 
     def update(self, batch: TickBatch) -> None:
         """Apply ticks in order. What cannot be used is counted, and never becomes a number."""
@@ -142,11 +171,37 @@ class RiskEngine:
                 self._open_row(int(batch.ts_event_ns[start]) // self.lines.interval_ns)
 
     def _open_row(self, interval: int) -> None:
+        if self._scorer is not None and self.lines.rows:
+            self._scorer.close()
         self.lines.open_row(interval)
         self._rolls += 1
         if self._inline:
             for job in self.fit_jobs():
                 self.take_fit(job, job.run())
+        if self._scorer is not None:
+            self._forecast(self._scorer)
+
+    def _forecast(self, scorer: Scorer) -> None:
+        """Let every model say its forecasts for the interval that has just opened.
+
+        Nothing of the interval is known yet: its row is empty, so models of either cadence see the
+        closed intervals alone.
+        """
+        lines, tracked = self.lines, scorer.tracked
+        n_obs = self._n_closed
+        count_observations(lines.floats, lines.ints, True, n_obs)
+        observed = n_obs[tracked]
+        for m, estimator in enumerate(self._estimators):
+            ready = observed >= estimator.min_obs
+            if estimator.serves is not None:
+                ready &= estimator.serves[tracked]
+            which = tracked[ready]
+            if len(which):
+                estimator.refresh(which)
+            scorer.stamp(m, ready, estimator.values)
+        if any(estimator.closed for estimator in self._estimators):
+            # these have been asked: until something closes, the next report need not ask again
+            lines.dirty[tracked] &= ~layout.CLOSED
 
     def link_changed(self, change: LinkChange) -> None:
         """Take note that a feed lost or regained its connection.
@@ -166,28 +221,41 @@ class RiskEngine:
             lines.break_chain(asset)
 
     @property
+    def track(self) -> Track | None:
+        """What the forecasts were worth so far; None where nothing is tracked."""
+        return self._scorer.summary() if self._scorer is not None else None
+
+    @property
     def fitted(self) -> Mapping[int, Any]:
-        """Line to what `Model.fit` gave for it, of the lines that have a fit."""
-        return self._fits.values if self._fits is not None else {}
+        """Line to what the first model's `Model.fit` gave for it, of the lines that have a fit."""
+        fits = self._estimators[0].fits
+        return fits.values if fits is not None else {}
 
     def fit_jobs(self, limit: int | None = None) -> list[FitJob]:
-        """Fits that are due, at most `limit`, the longest overdue first.
+        """Fits that are due, at most `limit`, of each model the longest overdue first.
 
         To be run anywhere (`FitJob.run`) and handed back (`take_fit`); until then the line has no
-        further job. Cost: a copy of the sample of each line that is due.
+        further job. Where several models fit, they take turns at being first. Cost: a copy of the
+        sample of each line that is due.
         """
-        if self._fits is None:
+        fitting = [e for e in self._estimators if e.fits is not None]
+        if not fitting:
             return []
         lines = self.lines
-        count_observations(lines.floats, lines.ints, True, self._n_obs)
-        ready = np.flatnonzero(self._n_obs >= self.min_obs)
-        jobs = self._fits.due(lines, ready, self._rolls, self.model, self.config.confidence)
+        count_observations(lines.floats, lines.ints, True, self._n_closed)
+        if limit is not None:
+            self._turn += 1
+            fitting = [*fitting[self._turn % len(fitting) :], *fitting[: self._turn % len(fitting)]]
+        jobs = itertools.chain.from_iterable(
+            e.due(np.flatnonzero(self._n_closed >= e.min_obs), self._rolls) for e in fitting
+        )
         return list(itertools.islice(jobs, limit))
 
     def take_fit(self, job: FitJob, result: FitResult) -> None:
         """Use the result of a job from the next report on."""
-        if self._fits is not None and self._fits.take(job, result):
-            self.lines.dirty[job.line] |= layout.CHANGED | layout.CLOSED
+        for estimator in self._estimators:
+            if job.model is estimator.model:
+                estimator.take(job, result)
 
     def report(self, now_ns: int, *, outside: TickCounts | None = None) -> RiskReport:
         """Give the risk as it stands.
@@ -199,30 +267,21 @@ class RiskEngine:
         outside : TickCounts, optional
             Ticks that ended before they reached the engine, to be shown in the same balance.
         """
-        lines, fits = self.lines, self._fits
+        lines = self.lines
         self._evaluate()
         self._sequence += 1
-        values = np.empty(self._values.shape)
         symbols = np.empty((2, lines.n_assets))
-        of_lines = np.empty((3, len(lines)), np.int64)
-        snapshot(
-            lines.floats,
-            lines.ints,
-            self._values,
-            self._n_obs,
-            lines.closed,
-            self._factor,
-            self.min_obs,
-            now_ns,
-            self._stale_after,
-            values,
-            symbols,
-            of_lines,
-        )
+        first = self._estimators[0]
+        values, of_lines, fitted_ns = self._snapshot(first, now_ns, symbols)
+        several: tuple[ModelFigures, ...] = ()
+        if len(self._estimators) > 1:
+            several = self._several(now_ns, symbols, (values, of_lines, fitted_ns))
+            if any(self._own):
+                values, of_lines = self._merged(several, of_lines)
         return RiskReport(
             self._sequence,
             now_ns,
-            self.model.name,
+            first.label,
             self.config.confidence,
             self._horizon,
             self.min_obs,
@@ -236,10 +295,56 @@ class RiskEngine:
             of_lines[0],
             of_lines[1],
             of_lines[2],
-            self._problems,
+            first.problems,
             self.counts(outside),
-            None if fits is None else fits.fitted_ns.copy(),
+            fitted_ns,
+            several,
+            self._own,
+            self._beside,
+            self.track,
         )
+
+    def _snapshot(self, estimator: Estimator, now_ns: int, symbols: Float64) -> Figures:
+        """Copy out a model's estimates; each line's observations, quality and time; its fits."""
+        lines, fits = self.lines, estimator.fits
+        values = np.empty(estimator.values.shape)
+        of_lines = np.empty((3, len(lines)), np.int64)
+        snapshot(
+            lines.floats,
+            lines.ints,
+            estimator.values,
+            estimator.n_obs,
+            estimator.closed,
+            self._factor,
+            estimator.min_obs,
+            now_ns,
+            self._stale_after,
+            values,
+            symbols,
+            of_lines,
+        )
+        return values, of_lines, None if fits is None else fits.fitted_ns.copy()
+
+    def _several(self, now_ns: int, symbols: Float64, first: Figures) -> tuple[ModelFigures, ...]:
+        """Copy out what each of several models says; of the first it has been done."""
+        found = [first]
+        found += [self._snapshot(e, now_ns, symbols) for e in self._estimators[1:]]
+        return tuple(
+            ModelFigures(
+                e.label, e.min_obs, values, of_lines[0], e.problems, fitted_ns, of_lines[1]
+            )
+            for e, (values, of_lines, fitted_ns) in zip(self._estimators, found, strict=True)
+        )
+
+    def _merged(self, several: tuple[ModelFigures, ...], of_lines: Int64) -> tuple[Float64, Int64]:
+        """Put together what each line's own model says; the other arrays stay as they are."""
+        values, of_lines = several[0].values.copy(), of_lines.copy()
+        for line, place in enumerate(self._own):
+            if place:
+                own = several[place]
+                values[line] = own.values[line]
+                of_lines[:2, line] = own.n_obs[line], own.qualities[line]
+        return values, of_lines
 
     def counts(self, outside: TickCounts | None = None) -> TickCounts:
         """What became of every tick so far."""
@@ -257,36 +362,12 @@ class RiskEngine:
         )
 
     def _evaluate(self) -> None:
-        """Bring the estimates of all changed lines up to date."""
-        lines = self.lines
-        found = survey(
-            lines.floats,
-            lines.ints,
-            lines.closed,
-            self.min_obs,
-            self._exposures,
-            self._n_obs,
-            self._values,
-            self._which,
-        )
-        which = self._which[:found]
-        if self._problems:
-            still = self._n_obs >= self.min_obs
-            still[which] = False
-            # a new dict: the one before belongs to the last report
-            self._problems = {i: text for i, text in self._problems.items() if still[i]}
-        if not found:
-            return
-        problems, fitted = {}, None
-        if self._fits is not None:
-            fitted = self._fits.values
-            problems = {i: t for i in which.tolist() if (t := self._fits.problems.get(i, ""))}
-            if problems:
-                self._values[list(problems)] = np.nan
-                which = which[~np.isin(which, list(problems))]
-        if len(which):
-            problems |= self.model.evaluate(
-                lines, which, self.config.confidence, self._values, fitted
-            )
-        if problems:
-            self._problems = self._problems | problems
+        """Bring the estimates of all changed lines up to date, for every model."""
+        dirty = self.lines.dirty
+        before = dirty.copy() if len(self._estimators) > 1 else None
+        for place, estimator in enumerate(self._estimators):
+            if place and before is not None:  # a survey marks all lines as up to date
+                dirty[:] = before
+            which = estimator.survey(self._exposures)
+            if len(which):
+                estimator.refresh(which)

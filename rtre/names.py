@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from rtre.errors import UnknownNameError
 
 _MARKS = {"models": "MODEL", "venues": "VENUE"}
+_ALIASES = re.compile(r"^ALIASES = (\(.*?\))$", re.MULTILINE | re.DOTALL)
 
 
 def available(kind: str) -> tuple[str, ...]:
@@ -26,11 +29,30 @@ def available(kind: str) -> tuple[str, ...]:
     return tuple(sorted(f.name.removesuffix(".py").replace("_", "-") for f in found))
 
 
+def aliases(kind: str) -> dict[str, str]:
+    """Other names that files of a kind give themselves, as ``ALIASES = ("other",)``, to theirs.
+
+    >>> aliases("models")["fhs"]
+    'filtered'
+    """
+    return {
+        alias: name
+        for name in available(kind)
+        for match in [_ALIASES.search(_file(kind, name).read_text())]
+        if match
+        for alias in ast.literal_eval(match[1])
+    }
+
+
+def _file(kind: str, name: str) -> Traversable:
+    return resources.files("rtre") / kind / f"{name.replace('-', '_')}.py"
+
+
 def find(kind: str, name: str) -> Any:
     """Return the class that a name stands for.
 
-    A plain name is a file of ``rtre/<kind>/``; ``package.module:Class`` is a class of your own,
-    anywhere Python can import it from.
+    A plain name is a file of ``rtre/<kind>/``, or an alias that one gives itself;
+    ``package.module:Class`` is a class of your own, anywhere Python can import it from.
 
     Raises
     ------
@@ -47,6 +69,8 @@ def find(kind: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is not None and not module_name.startswith(error.name):
             raise  # the file is there and something it imports is not: a different problem
+        if ":" not in name and name in (others := aliases(kind)):
+            return find(kind, others[name])
         raise UnknownNameError(_unknown(kind, name)) from None
     except AttributeError:
         raise UnknownNameError(_unknown(kind, name)) from None

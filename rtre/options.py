@@ -9,6 +9,7 @@ import click
 
 from rtre import app, names
 from rtre.config import Config, read
+from rtre.lineup import split_specs
 
 _MODELS = ", ".join(names.available("models"))
 VENUES = ", ".join(names.available("venues"))
@@ -49,8 +50,8 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "min_obs": ("risk.min_obs", _scalar),
     "horizon": ("risk.horizon", str),
     "trading_day": ("risk.trading_day", str),
-    "model": ("risk.model", str),
     "parameter": ("risk.parameters", _pairs),
+    "track": ("risk.track", str),
     "stale_after": ("risk.stale_after", str),
     "feed": ("feed.name", str),
     "url": ("feed.url", str),
@@ -91,10 +92,18 @@ RISK_OPTIONS = _options(
         "--horizon", metavar="TIME", help="Holding period: 1d, 10d (trading days) or 30m. [1d]"
     ),
     click.option("--trading-day", metavar="TIME", help="Length of a trading day. [6h30m]"),
-    click.option("-m", "--model", metavar="NAME", help=f"{_MODELS}. [historical]"),
+    click.option(
+        "-m", "--model", metavar="NAMES",
+        help=f"{_MODELS}. The first is shown; others, after commas, run beside it and compete. "
+        "Parameters in parentheses: 'historical,ewma(decay=0.97)'. [historical]",
+    ),
     click.option(
         "--parameter", metavar="NAME=VALUE", multiple=True,
-        help="Parameter of the model, such as decay=0.97 for ewma.",
+        help="Parameter of the (first) model, such as decay=0.97 for ewma.",
+    ),
+    click.option(
+        "--track", metavar="LINES",
+        help="Whose forecasts are scored live: books, all (symbols too), off. [books]",
     ),
     click.option("--stale-after", metavar="TIME", help="Age at which a price is STALE. [15s]"),
     click.option(
@@ -113,10 +122,15 @@ RISK_OPTIONS = _options(
 
 def read_options(file: str | None, typed: dict[str, Any], *, check: bool = True) -> Config:
     """Turn the options that were typed into a configuration; all problems at once."""
-    options = {}
+    options: dict[str, tuple[str, Any]] = {}
     for name, value in typed.items():
         if value is None or value == ():
             continue
+        option = f"--{name.replace('_', '-')}"
+        if name == "model":  # all that run: what the file has beside its model does not stay
+            first, *beside = split_specs([value]) or [""]
+            options |= {"risk.model": (option, first), "risk.beside": (option, beside)}
+            continue
         key, reader = _READERS[name]
-        options[key] = (f"--{name.replace('_', '-')}", reader(value))
+        options[key] = (option, reader(value))
     return read(file, options, app.check if check else None)

@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
 from rtre.errors import DataError
 from rtre.market import Float64, Int64, Quality
+
+if TYPE_CHECKING:
+    from rtre.track import Track
 
 
 @attrs.frozen
@@ -87,6 +90,15 @@ class TickCounts:
 
 
 @attrs.frozen
+class Opinion:
+    """What one of several models says of a line; the attributes are those of `LineReport`."""
+
+    estimates: tuple[RiskEstimate, ...]
+    problem: str
+    model_age_ns: int | None
+
+
+@attrs.frozen
 class LineReport:
     """One symbol or one book within a report.
 
@@ -109,6 +121,10 @@ class LineReport:
     model_age_ns : int or None
         Time since the newest interval that the model's parameters were fitted on; None where there
         is no fit.
+    model : str
+        Whose `estimates` these are.
+    beside : dict of str to Opinion
+        What the models that run beside it say, by model; empty where none does.
     """
 
     name: str
@@ -123,6 +139,27 @@ class LineReport:
     estimates: tuple[RiskEstimate, ...]
     problem: str
     model_age_ns: int | None = None
+    model: str = ""
+    beside: dict[str, Opinion] = attrs.field(factory=dict)
+
+
+@attrs.frozen(eq=False)
+class ModelFigures:
+    """All that one model says in a report; NaN and no problem for lines that it does not serve.
+
+    Attributes
+    ----------
+    values, n_obs, problems, fitted_ns, min_obs, qualities
+        As of `RiskReport`.
+    """
+
+    model: str
+    min_obs: int
+    values: Float64
+    n_obs: Int64
+    problems: dict[int, str]
+    fitted_ns: Int64 | None
+    qualities: Int64
 
 
 def _known(value: float) -> float | None:
@@ -139,13 +176,24 @@ class RiskReport:
         1 for an engine's first report, then rising by 1.
     as_of_ns : int
         The time that was passed to `RiskEngine.report`.
-    model, confidences, horizon
+    confidences, horizon
         The same for all lines.
+    model, min_obs
+        Of the lines whose book has no model of its own.
     names : tuple of str
         Symbols, then books.
     values : (L, C, 5) float64
         var, es, var_low, var_high, es_se per line and confidence, at the horizon; NaN where absent.
+        Of each line's own model, like `n_obs` and `qualities`.
     counts : TickCounts
+    models : tuple of ModelFigures
+        All that run, where there are several; the first is `model`.
+    own : tuple of int
+        For each line, the place of its own model in `models`.
+    beside : tuple of tuple of int
+        For each line, the places of the models that run beside it.
+    track : Track or None
+        What the forecasts were worth so far; None where nothing is tracked.
     """
 
     sequence: int
@@ -168,6 +216,10 @@ class RiskReport:
     counts: TickCounts
     fitted_ns: Int64 | None = attrs.field(default=None, repr=False)
     """(L,) end of the newest interval behind each line's fit, 0 = none; None: nothing is fitted."""
+    models: tuple[ModelFigures, ...] = attrs.field(default=(), repr=False)
+    own: tuple[int, ...] = attrs.field(default=(), repr=False)
+    beside: tuple[tuple[int, ...], ...] = attrs.field(default=(), repr=False)
+    track: Track | None = attrs.field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -217,44 +269,64 @@ class RiskReport:
         oldest = int(self.received_ns[: self.n_assets].min())
         return oldest or None
 
+    @cached_property
+    def _first(self) -> ModelFigures:
+        return ModelFigures(
+            self.model, self.min_obs, self.values, self.n_obs, self.problems, self.fitted_ns,
+            self.qualities,
+        )  # fmt: skip
+
     def line(self, i: int) -> LineReport:
         """Return line `i`: symbols in the order of the universe, then books."""
-        is_book = i >= self.n_assets
-        n_obs, received = int(self.n_obs[i]), int(self.received_ns[i])
-        fitted = int(self.fitted_ns[i]) if self.fitted_ns is not None else 0
-        problem = self._problem(i, n_obs, is_book)
+        is_book, received = i >= self.n_assets, int(self.received_ns[i])
+        figures = self.models[self.own[i]] if self.models else self._first
+        own = self._opinion(figures, i)
         quality = Quality(int(self.qualities[i]))
-        if problem.startswith("WARMING"):
+        if own.problem.startswith("WARMING"):
             quality |= Quality.WARMING
+        others = (self.models[m] for m in self.beside[i]) if self.models else ()
         return LineReport(
             name=self.names[i],
             is_book=is_book,
             price=None if is_book else _known(self.prices[i]),
             change=None if is_book else _known(self.changes[i]),
             exposure=_known(self.exposures[i]),
-            n_obs=n_obs,
-            min_obs=self.min_obs,
+            n_obs=int(figures.n_obs[i]),
+            min_obs=figures.min_obs,
             quality=quality,
             age_ns=self.as_of_ns - received if received else None,
-            estimates=() if problem else tuple(self._estimates(i, n_obs)),
-            problem=problem,
-            model_age_ns=self.as_of_ns - fitted if fitted else None,
+            estimates=own.estimates,
+            problem=own.problem,
+            model_age_ns=own.model_age_ns,
+            model=figures.model,
+            beside={other.model: self._opinion(other, i) for other in others},
         )
 
-    def _problem(self, i: int, n_obs: int, is_book: bool) -> str:
-        if n_obs < self.min_obs:
-            what = "complete rows" if is_book else "observations"
-            return f"WARMING: {n_obs} of {self.min_obs} {what}"
-        if (problem := self.problems.get(i, "")) or not np.isnan(self.values[i, :, :2]).any():
+    def _opinion(self, of: ModelFigures, i: int) -> Opinion:
+        fitted = int(of.fitted_ns[i]) if of.fitted_ns is not None else 0
+        problem = self._problem(of, i)
+        return Opinion(
+            () if problem else tuple(self._estimates(of, i)),
+            problem,
+            self.as_of_ns - fitted if fitted else None,
+        )
+
+    def _problem(self, of: ModelFigures, i: int) -> str:
+        n_obs = int(of.n_obs[i])
+        if n_obs < of.min_obs:
+            what = "complete rows" if i >= self.n_assets else "observations"
+            return f"WARMING: {n_obs} of {of.min_obs} {what}"
+        if (problem := of.problems.get(i, "")) or not np.isnan(of.values[i, :, :2]).any():
             return problem
         return "the model gave no number and no reason"
 
-    def _estimates(self, i: int, n_obs: int) -> Iterator[RiskEstimate]:
+    def _estimates(self, of: ModelFigures, i: int) -> Iterator[RiskEstimate]:
+        n_obs = int(of.n_obs[i])
         for c, confidence in enumerate(self.confidences):
-            var, es, low, high, se = self.values[i, c].tolist()
+            var, es, low, high, se = of.values[i, c].tolist()
             yield RiskEstimate(
                 confidence, var, es, _known(low), _known(high), _known(se), self.horizon, n_obs,
-                self.model,
+                of.model,
             )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -263,7 +335,7 @@ class RiskReport:
         A VaR or ES that has no bound is the string ``"inf"``; what is not known is None. There is
         no NaN and no infinity in it, which JSON could not say.
         """
-        return {
+        found: dict[str, Any] = {
             "schema": 1,
             "sequence": self.sequence,
             "as_of_ns": self.as_of_ns,
@@ -273,23 +345,43 @@ class RiskReport:
             "model": self.model,
             "horizon": {"ns": self.horizon.ns, "label": self.horizon.label},
             "counts": {"received": self.counts.received} | attrs.asdict(self.counts),
-            "symbols": [_line_dict(line) for line in self.symbols],
-            "books": [_line_dict(line) for line in self.books],
+            "symbols": [self._line_dict(line) for line in self.symbols],
+            "books": [self._line_dict(line) for line in self.books],
         }
+        if self.track is not None:
+            found["track"] = self.track.to_dict()
+        return found
+
+    def _line_dict(self, line: LineReport) -> dict[str, Any]:
+        keys = _BOOK_KEYS if line.is_book else _SYMBOL_KEYS
+        fields: dict[str, Any] = {key: getattr(line, key) for key in keys}
+        fields["quality"] = line.quality.label
+        fields["estimates"] = _estimate_dicts(line.estimates)
+        if self.models:
+            fields["model"] = line.model
+            fields["beside"] = {
+                model: {
+                    "estimates": _estimate_dicts(opinion.estimates),
+                    "problem": opinion.problem,
+                    "model_age_ns": opinion.model_age_ns,
+                }
+                for model, opinion in line.beside.items()
+            }
+        return fields
+
+
+_SYMBOL_KEYS = (
+    "name", "price", "change", "exposure", "n_obs", "age_ns", "model_age_ns", "problem",
+)  # fmt: skip
+_BOOK_KEYS = ("name", "exposure", "n_obs", "age_ns", "model_age_ns", "problem")
 
 
 def _number(value: float) -> float | str:
     return value if math.isfinite(value) else "inf"
 
 
-def _line_dict(line: LineReport) -> dict[str, Any]:
-    keys: tuple[str, ...]
-    keys = ("name", "price", "change", "exposure", "n_obs", "age_ns", "model_age_ns", "problem")
-    if line.is_book:
-        keys = ("name", "exposure", "n_obs", "age_ns", "model_age_ns", "problem")
-    fields: dict[str, Any] = {key: getattr(line, key) for key in keys}
-    fields["quality"] = line.quality.label
-    fields["estimates"] = [
+def _estimate_dicts(estimates: tuple[RiskEstimate, ...]) -> list[dict[str, Any]]:
+    return [
         {
             "confidence": e.confidence,
             "var": _number(e.var),
@@ -298,6 +390,5 @@ def _line_dict(line: LineReport) -> dict[str, Any]:
             "var_high": e.var_high,
             "es_se": e.es_se,
         }
-        for e in line.estimates
+        for e in estimates
     ]
-    return fields

@@ -20,6 +20,7 @@ from rtre.config import RiskConfig
 from rtre.engine import RiskEngine
 from rtre.feeds.framing import MessageCutter
 from rtre.kernels.jit import CACHE_DIR, CACHE_PROBLEM, is_compiled
+from rtre.lineup import line_up
 from rtre.market import LinkChange, TickBatch, TickBuffer, Universe
 from rtre.units import Duration
 from rtre.venues.frames import Frames
@@ -107,7 +108,10 @@ def _mark(risk: RiskConfig) -> Path | None:
     """Return the file that says that all kernels of a model are in the cache."""
     if CACHE_DIR is None:
         return None
+    asked = (risk.beside, sorted(risk.models.items()), sorted(risk.book_models.items()))
     subject = f"{risk.model} {sorted(risk.parameters.items())}"
+    if any(asked):
+        subject += f" {asked}"
     return CACHE_DIR / f"warm-{hashlib.sha256(subject.encode()).hexdigest()[:16]}"
 
 
@@ -115,15 +119,13 @@ class _Market:
     """An engine of two symbols with a book each way, and made-up ticks to drive it with."""
 
     def __init__(self, risk: RiskConfig) -> None:
-        engine = RiskEngine(Universe(("A", "B")), {"both": {"A": 1.0, "B": -1.0}}, risk)
-        # windows just as long as the model needs: sizes are no part of a kernel's types
-        tiny = attrs.evolve(
-            risk,
-            window=engine.model.min_obs + 3,
-            min_obs=2,
-            interval=Duration(_SECOND),
-        )
-        self.engine = RiskEngine(engine.universe, {"both": {"A": 1.0, "B": -1.0}}, tiny)
+        # whatever book has a model of its own: here all of them run on all lines
+        beside = tuple(dict.fromkeys((*risk.beside, *risk.book_models.values())))
+        alike = attrs.evolve(risk, beside=beside, book_models={}, track="all")
+        self.needs = max(model.min_obs for model in line_up(alike, ()).models)
+        # windows just as long as the models need: sizes are no part of a kernel's types
+        tiny = attrs.evolve(alike, window=self.needs + 3, min_obs=2, interval=Duration(_SECOND))
+        self.engine = RiskEngine(Universe(("A", "B")), {"both": {"A": 1.0, "B": -1.0}}, tiny)
         self._rng = np.random.default_rng(1)
         self._interval = 0
 
@@ -147,7 +149,7 @@ def _engine_steps(risk: RiskConfig) -> Iterator[Step]:
     market = _Market(risk)
     engine = market.engine
     yield "ticks", lambda: market.tick(1)
-    yield "grid", lambda: market.tick(engine.min_obs + 3)
+    yield "grid", lambda: market.tick(market.needs + 3)
     yield engine.model.name, market.report
     yield "reconnect", market.reconnect
 

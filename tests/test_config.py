@@ -42,6 +42,53 @@ def test_a_held_symbol_is_watched_without_being_named_and_an_unheld_one_has_no_u
     assert config.units == {"A": 0.0, "B": -5.0}
 
 
+def test_books_stand_beside_the_portfolio_and_alone_where_nothing_is_in_it() -> None:
+    books = {"hedge": {"B": -1.0}, "x": {"C": 2.0}}
+    config = Config(symbols=("A",), books=books)
+    assert config.universe == ("A", "B", "C")
+    assert config.holdings == books
+    both = Config(symbols=("A",), positions={"A": 3.0}, books=books)
+    assert both.holdings == {"portfolio": {"A": 3.0, "B": 0.0, "C": 0.0}} | books
+    assert list(Config().holdings) == ["portfolio"]
+
+
+def test_books_and_models_are_read_and_every_problem_has_its_place(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        'symbols = ["A"]\n[risk]\nmodel = "historical"\nbeside = ["ewma", "fhs"]\ntrack = "all"\n'
+        '[risk.models.ewma]\ndecay = 0.9\n[risk.book_models]\nhedge = "ewma"\n'
+        "[books.hedge]\nB = -1\n",
+    )
+    config = read(file)
+    assert config.risk.beside == ("ewma", "fhs")
+    assert config.risk.models == {"ewma": {"decay": 0.9}}
+    assert config.risk.book_models == {"hedge": "ewma"}
+    assert (config.books, config.risk.track) == ({"hedge": {"B": -1.0}}, "all")
+    wrong = written(
+        tmp_path,
+        '[risk]\nbeside = "ewma"\ntrack = "some"\nbook_models = { a = 1 }\nmodels = { ewma = 2 }\n'
+        '[books]\nempty = {}\n[books.b]\nX = "many"\nY = true\n',
+    )
+    found = "\n".join(problems(wrong))
+    for place in (
+        "risk.beside: must be a list", "risk.track: must be one of books, all, off",
+        "risk.book_models.a: must be text", "risk.models.ewma: must be a table",
+        "books.b.X: must be a number", "books.b.Y: must be a number",
+    ):  # fmt: skip
+        assert f"{wrong}: {place}" in found
+    assert "must name at least one position" in problems(books={"empty": {}})[0]
+
+
+def test_names_that_clash_or_lead_nowhere_are_told_too() -> None:
+    found = problems(
+        symbols=["A", "x"], positions={"A": 1}, risk__book_models={"nosuch": "ewma"},
+        books={"x": {"A": 1}, "portfolio": {"A": 1}},
+    )  # fmt: skip
+    assert any("must not be named like a symbol; got x" in p for p in found)
+    assert any("is the book that positions fill" in p for p in found)
+    assert any("no such book; there is portfolio, x" in p for p in found)
+
+
 def test_options_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
     file = written(tmp_path, "[risk]\nwindow = 300\nmin_obs = 20\n[positions]\nA = 1\nB = 2")
     config = read(file, {"risk.window": ("--window", 400), "positions": ("--position", {"A": 9})})
@@ -120,12 +167,23 @@ durations = st.integers(1, 10**15).map(Duration)
         Config,
         symbols=st.just(("AAPL", "BINANCE:BTCUSDT")),
         positions=st.dictionaries(st.sampled_from(["AAPL", "X"]), st.floats(-1e9, 1e9)),
+        books=st.dictionaries(
+            st.sampled_from(["tech", "hedge 1"]),
+            st.dictionaries(st.sampled_from(["AAPL", "X"]), st.floats(-1e9, 1e9), min_size=1),
+        ),
         risk=st.builds(
             RiskConfig,
             window=st.integers(60, 1000),
             interval=st.integers(10**6, 10**12).map(Duration),
             jump=st.floats(1e-6, 10),
             parameters=st.dictionaries(st.sampled_from(["decay", "rule"]), st.floats(0, 1)),
+            beside=st.sampled_from([(), ("ewma",), ("fhs", "ewma(decay=0.9)")]),
+            models=st.dictionaries(
+                st.sampled_from(["ewma", "my.own:Model"]),
+                st.dictionaries(st.just("decay"), st.floats(0, 1)),
+            ),
+            book_models=st.dictionaries(st.sampled_from(["tech", "x"]), st.just("ewma")),
+            track=st.sampled_from(["books", "all", "off"]),
         ),
         feed=st.builds(FeedConfig, rate=st.floats(0.1, 1e5), history=st.booleans()),
         output=st.builds(OutputConfig, kind=st.sampled_from(["table", "jsonl"])),

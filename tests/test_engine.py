@@ -12,8 +12,9 @@ from engine_support import BOOKS, SECOND, START, make_engine, pause, walk
 
 from rtre import names
 from rtre.config import RiskConfig
-from rtre.engine import RiskEngine, make_model
+from rtre.engine import RiskEngine
 from rtre.errors import DataError, UnknownNameError
+from rtre.lineup import make_model
 from rtre.market import LinkChange, Quality, TickBatch, Universe
 from rtre.models.base import FIT_PENDING
 from rtre.report import RiskEstimate, RiskReport

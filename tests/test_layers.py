@@ -14,9 +14,17 @@ HEIGHT = {
     "errors": 0, "units": 1, "checks": 1, "names": 1,
     "market": 2, "report": 3, "order": 3, "config": 4,
     "kernels": 5, "windows": 6, "models": 7, "fits": 8, "venues": 8, "portfolio": 8,
-    "engine": 9, "backtest": 10,
-    "feeds": 11, "pipeline": 11, "sinks": 11,
-    "warm": 12, "app": 13, "options": 14, "__main__": 15,
+    "statistics": 8, "lineup": 8, "track": 9, "estimators": 9, "scorer": 10,
+    "engine": 11, "backtest": 12,
+    "feeds": 13, "pipeline": 13, "sinks": 13,
+    "warm": 14, "app": 15, "options": 16, "__main__": 17,
+}  # fmt: skip
+
+# The tests of a forecast are functions of arrays, and the engine scores its own forecasts with
+# them; what runs a backtest stands above the engine.
+STATISTICS = {
+    "attribution", "battery", "coverage", "dynamic_quantile", "eprocess", "exceedances",
+    "independence", "result", "running", "scores", "shortfall", "tournament", "traffic_light",
 }  # fmt: skip
 
 # Siblings at one height that may know each other, and why.
@@ -32,7 +40,14 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 def part(path: Path) -> str:
     relative = path.relative_to(ROOT)
-    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+    return layer(relative.with_suffix("").parts)
+
+
+def layer(parts: tuple[str, ...]) -> str:
+    """The part that a module, by its names below `rtre`, belongs to."""
+    if parts[0] == "backtest" and len(parts) > 1 and parts[1] in STATISTICS:
+        return "statistics"
+    return parts[0]
 
 
 def name(path: Path) -> str:
@@ -64,7 +79,7 @@ def imports(path: Path) -> list[tuple[str, bool]]:
 
 def ours(path: Path) -> list[str]:
     return [
-        module.split(".")[1]
+        layer(tuple(module.split(".")[1:]))
         for module, only in imports(path)
         if module.startswith("rtre.") and not only
     ]

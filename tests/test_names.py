@@ -24,6 +24,14 @@ def test_every_name_that_is_listed_is_found_and_knows_its_name() -> None:
             assert found.name == name
 
 
+def test_a_file_may_give_itself_another_name_and_it_hides_nothing() -> None:
+    assert names.find("models", "fhs") is names.find("models", "filtered")
+    for kind in ("models", "venues"):
+        others = names.aliases(kind)
+        assert not set(others) & set(names.available(kind))
+        assert set(others.values()) <= set(names.available(kind))
+
+
 def test_a_class_of_ones_own_is_named_by_its_place() -> None:
     assert names.find("models", "rtre.models.historical:Historical").name == "historical"
 

@@ -97,6 +97,9 @@ def test_a_closed_pipe_ends_it_quietly() -> None:
     [
         (["--window", "abc"], ["--window: must be a whole number; got 'abc'"]),
         (["--model", "magic"], ["--model: no model named 'magic'; there is", "historical"]),
+        (["-m", "ewma,magic,ewma"], ["--model: no model named 'magic'", "ewma is there already"]),
+        (["-m", "ewma,fhs(decay=9)"], ["--model: ", "decay", "9"]),
+        (["--track", "some"], ["--track: must be one of books, all, off; got 'some'"]),
         (["--feed", "nyse"], ["--feed: no venue named 'nyse'; there is binance, finnhub"]),
         (["--feed", "finnhub"], ["--feed: finnhub needs a token: set FINNHUB_TOKEN"]),
         (["-p", "AAPL"], ["--position: must be a number; got 'AAPL'"]),
@@ -136,6 +139,30 @@ def test_the_printed_configuration_can_be_fed_back(tmp_path: Path) -> None:
     file.write_text(first)
     assert run("--config", str(file), "--print-config")[1] == first
     assert "window = 99" in first
+
+
+def test_several_models_run_side_by_side_and_the_tournament_ends_the_run(tmp_path: Path) -> None:
+    file = tmp_path / "rtre.toml"
+    file.write_text(
+        'symbols = ["AAPL"]\n[risk]\nmodel = "gaussian"\nwindow = 60\nmin_obs = 20\n'
+        "interval = '100ms'\n[risk.book_models]\nhedge = 'historical'\n"
+        "[books.tech]\nAAPL = 5\n[books.hedge]\nMSFT = -2\n"
+    )
+    typed = ("--config", str(file), "-m", "gaussian,ewma(decay=0.9)", "--rate", "200")
+    code, out, err = run(*typed, "-o", "jsonl", "--duration", "4s")
+    assert code == 0, err
+    last = json.loads(out.splitlines()[-1])
+    assert [book["name"] for book in last["books"]] == ["tech", "hedge"]
+    assert [book["model"] for book in last["books"]] == ["gaussian", "historical"]
+    assert list(last["books"][0]["beside"]) == ["ewma(decay=0.9)"]
+    tracked = {line["name"]: line["standings"] for line in last["track"]["lines"]}
+    assert {s["model"] for s in tracked["hedge"]} == {"historical", "gaussian", "ewma(decay=0.9)"}
+    assert max(s["n"] for s in tracked["tech"]) > 10
+    assert "models on tech, 0.1s ahead, 99%, best by FZ0 first" in err
+    printed = run(*typed, "--print-config")[1]
+    file.write_text(printed)
+    assert run("--config", str(file), "--print-config")[1] == printed
+    assert 'beside = [\n    "ewma(decay=0.9)",\n]' in printed
 
 
 def test_the_token_reaches_no_output_whatever_happens(tmp_path: Path) -> None:

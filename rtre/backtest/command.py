@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,33 +19,12 @@ from rtre.backtest.report_json import to_json
 from rtre.backtest.report_text import print_summary
 from rtre.backtest.run import BOOK, CAPITAL, Backtest, run_backtest, units_of_weights
 from rtre.config import RiskConfig, read
-from rtre.engine import make_model
 from rtre.errors import ConfigError, DataError, RtreError
+from rtre.lineup import build_model, split_specs
 from rtre.models.base import Model
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
-
-_MODEL = re.compile(r"([^()]+)(?:\((.*)\))?", re.DOTALL)
-
-
-def _split(texts: Sequence[str]) -> list[str]:
-    """Split at commas outside parentheses; empty parts fall away."""
-    parts = []
-    for text in texts:
-        parts += re.split(r",(?![^()]*\))", text)
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _value(text: str) -> Any:
-    """Read a parameter: a number, true, false, or text."""
-    lowered = text.strip().lower()
-    if lowered in ("true", "false"):
-        return lowered == "true"
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError):
-        return text.strip()
 
 
 def parse_model(text: str) -> Model:
@@ -61,23 +38,14 @@ def parse_model(text: str) -> Model:
     UnknownNameError, DataError
         There is no such model; a parameter is unknown or out of range.
     """
-    match = _MODEL.fullmatch(text)
-    if match is None:
-        raise DataError(f"{text!r} is not a model; write ewma, or ewma(decay=0.97)")
-    parameters = {}
-    for part in _split([match[2] or ""]):
-        name, equals, value = part.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise DataError(f"{part!r} in {text!r} is not a parameter; write ewma(decay=0.97)")
-        parameters[name.strip()] = _value(value)
-    return make_model(RiskConfig(model=match[1].strip(), parameters=parameters))
+    return build_model(text)
 
 
 def parse_pairs(option: str, texts: Sequence[str], what: str) -> dict[str, float]:
     """Read ``AAPL=100,MSFT=-50``; raises ConfigError with every part that is not like that."""
     found: dict[str, float] = {}
     problems = []
-    for part in _split(texts):
+    for part in split_specs(texts):
         symbol, _, number = part.rpartition("=")
         try:
             value = float(number)
@@ -208,7 +176,9 @@ def _backtest(
 ) -> None:
     gather = _Gather()
     risk = gather.run(lambda: _risk(confidence, window, min_obs))
-    chosen = {text: gather.run(partial(parse_model, text), "--model: ") for text in _split(models)}
+    chosen = {
+        text: gather.run(partial(parse_model, text), "--model: ") for text in split_specs(models)
+    }
     if not chosen:
         known = ", ".join(names.available("models"))
         gather.problems.append(f"--model: names none; there is {known}")
@@ -246,7 +216,7 @@ def _risk(confidence: str, window: str, min_obs: str | None) -> RiskConfig:
     else:
         half = max(2, length // 2) if isinstance(length, int) else 2
         least = ("--window", half)
-    levels = [_number(text, float) for text in _split([confidence])]
+    levels = [_number(text, float) for text in split_specs([confidence])]
     return read(
         None,
         {

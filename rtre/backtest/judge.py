@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import attrs
 import numpy as np
@@ -13,7 +13,8 @@ from rtre.backtest.eprocess import EProcess, es_eprocess, var_eprocess
 from rtre.backtest.exceedances import exceedances
 from rtre.backtest.result import BacktestResult, Bool
 from rtre.backtest.rolling import LineForecasts
-from rtre.backtest.scores import Comparison, diebold_mariano, fz0, pinball
+from rtre.backtest.scores import fz0, pinball
+from rtre.backtest.tournament import Entry, rank
 from rtre.backtest.traffic_light import TrafficLight, traffic_light
 from rtre.errors import DataError
 from rtre.market import Float64
@@ -84,25 +85,6 @@ class Verdict:
     def test(self, name: str) -> BacktestResult | None:
         """Return a test by its name; None where it was not run."""
         return next((t for t in self.tests if t.test == name), None)
-
-
-@attrs.frozen
-class Entry:
-    """One model in a tournament.
-
-    Attributes
-    ----------
-    model : str
-    mean : float
-        Mean FZ0.
-    against_best : Comparison or None
-        Of this model (first) with the best (second): positive differences are a loss against it.
-        None for the best itself.
-    """
-
-    model: str
-    mean: float
-    against_best: Comparison | None
 
 
 @attrs.frozen
@@ -220,7 +202,7 @@ def hold_tournament(
     playing = [m for m, used in rows.items() if used.any()]
     common = np.logical_and.reduce([rows[m] for m in playing]) if playing else np.zeros(0, np.bool_)
     n = int(np.count_nonzero(common))
-    scores: dict[int, Float64] = {}
+    scores: dict[str, Float64] = {}
     for m in playing if n else []:
         try:
             found = fz0(
@@ -233,20 +215,7 @@ def hold_tournament(
             left_out[models[m]] = str(error)
             continue
         if np.isfinite(found).all():
-            scores[m] = found
+            scores[models[m]] = found
         else:
             left_out[models[m]] = "a score is not finite"
-    return Tournament(confidence, n, _ranked(scores, models), left_out)
-
-
-def _ranked(scores: Mapping[int, Float64], models: Sequence[str]) -> tuple[Entry, ...]:
-    means = {m: float(np.mean(values)) for m, values in scores.items()}
-    order = sorted(means, key=lambda m: (means[m], m))
-    return tuple(
-        Entry(
-            models[m],
-            means[m],
-            None if m == order[0] else diebold_mariano(scores[m], scores[order[0]]),
-        )
-        for m in order
-    )
+    return Tournament(confidence, n, rank(scores), left_out)

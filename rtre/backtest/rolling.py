@@ -6,11 +6,10 @@ provisional one, and it has had its last tick), marked at the prices of t - 1: w
 would report at that moment is the forecast for row t. The outcome is what the same positions then
 gained or lost from t - 1 to t.
 
-Why not one `rtre.engine.RiskEngine` a model? An engine has one model, so several models would pay
-for the same windows several times. `SharedWindows` is the engine's own core with several models
-beside it: the same `Lines` fed by the same kernels, the same `Fits` made when a row opens, the same
-`Model.evaluate`, the same rule for which lines are ready. It leaves out what a forecast does not
-need: clocks, qualities, reports. The tests hold the two against each other, bit for bit.
+Why not a `rtre.engine.RiskEngine`? `SharedWindows` is the engine's own core: the same `Lines` fed
+by the same kernels, the same `Estimator` for each model. It leaves out what a forecast does not
+need (clocks, qualities, reports) and forecasts the chosen lines alone. The tests hold the two
+against each other, bit for bit.
 
 One thing is said differently. A live engine leaves the open interval out for models of cadence
 ``interval``, because half an interval is no observation. Here the newest interval is complete when
@@ -26,7 +25,7 @@ import numpy as np
 
 from rtre.backtest.prices import Dates, PricePanel
 from rtre.errors import DataError
-from rtre.fits import Fits
+from rtre.estimators import Estimator
 from rtre.kernels.tail import ES, RESULTS, VAR
 from rtre.market import Float64, Int64, TickBatch, Universe
 from rtre.models.base import Model
@@ -99,27 +98,34 @@ class SharedWindows:
         refit_every: int,
     ) -> None:
         self.lines = Lines(universe, books, window=window, interval_ns=ROW_NS, jump=JUMP, confirm=1)
-        self.models = tuple(models)
-        self._confidences = confidences
-        self._min_obs = [max(min_obs, model.min_obs) for model in models]
-        self._fits = [Fits(len(self.lines), refit_every) if m.fits else None for m in models]
-        self._rolls = 0
         self.values = np.full((len(models), len(self.lines), len(confidences), RESULTS), np.nan)
-        for model in models:
-            model.prepare(self.lines)
+        self._estimators = [
+            Estimator(
+                str(m),
+                model,
+                self.lines,
+                confidences,
+                min_obs=min_obs,
+                refit_every=refit_every,
+                closed=False,
+                values=self.values[m],
+            )
+            for m, model in enumerate(models)
+        ]
+        self._rolls = 0
 
     def open_row(self, interval: int, chosen: Int64) -> None:
         """Open the row of a grid interval, and make the fits of the chosen lines that are due."""
         lines = self.lines
         lines.open_row(interval)
         self._rolls += 1
-        for model, fits, min_obs in zip(self.models, self._fits, self._min_obs, strict=True):
-            if fits is None:
+        for estimator in self._estimators:
+            if estimator.fits is None:
                 continue
-            least = min(min_obs, lines.window - 1)  # the row that opens is empty
+            least = min(estimator.min_obs, lines.window - 1)  # the row that opens is empty
             ready = chosen[lines.observations()[chosen] >= least]
-            for job in fits.due(lines, ready, self._rolls, model, self._confidences):
-                fits.take(job, job.run())
+            for job in estimator.due(ready, self._rolls):
+                estimator.take(job, job.run())
 
     def evaluate(self, chosen: Int64) -> list[dict[int, str]]:
         """Bring `values` of the chosen lines (ascending) up to date, for every model.
@@ -135,19 +141,11 @@ class SharedWindows:
         priced[: lines.n_assets] = ~np.isnan(lines.last)
         self.values[:] = np.nan
         problems = []
-        for m, model in enumerate(self.models):
-            ready = (n_obs >= self._min_obs[m]) & priced
-            which = chosen[ready[chosen]]
-            reason = f"fewer than {self._min_obs[m]} observations"
+        for estimator in self._estimators:
+            ready = (n_obs >= estimator.min_obs) & priced
+            reason = f"fewer than {estimator.min_obs} observations"
             found = dict.fromkeys(chosen[~ready[chosen]].tolist(), reason)
-            fits, fitted = self._fits[m], None
-            if fits is not None:
-                fitted = fits.values
-                found |= {i: text for i in which.tolist() if (text := fits.problems.get(i, ""))}
-                which = which[~np.isin(which, list(found))]
-            if len(which):
-                found |= model.evaluate(lines, which, self._confidences, self.values[m], fitted)
-            problems.append(found)
+            problems.append(found | estimator.answer(chosen[ready[chosen]]))
         return problems
 
 

@@ -19,8 +19,8 @@ from rtre.backtest.prices import PricePanel
 from rtre.backtest.rolling import LineForecasts, roll_panel
 from rtre.checks import whole
 from rtre.config import RiskConfig
-from rtre.engine import make_model
 from rtre.errors import DataError
+from rtre.lineup import build_model
 from rtre.models.base import Model
 
 #: Value that weights are turned into units with; nothing but the currency columns depends on it.
@@ -209,7 +209,7 @@ def _made(models: Sequence[str] | Mapping[str, Model]) -> Mapping[str, Model]:
         raise DataError("a backtest needs at least one model")
     if isinstance(models, Mapping):
         return models
-    return {name: make_model(RiskConfig(model=name)) for name in models}
+    return {name: build_model(name) for name in models}
 
 
 def _checked(confidences: Sequence[float], window: int, min_obs: int | None) -> RiskConfig:

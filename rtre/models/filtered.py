@@ -197,3 +197,4 @@ class FilteredHistorical(Model):
 
 
 MODEL = FilteredHistorical
+ALIASES = ("fhs",)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from rtre.sinks.log import estimates
+from rtre.sinks.standings import closing
 from rtre.sinks.text import clean, latency
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def outcomes(statistics: PipelineStatistics) -> list[tuple[str, int]]:
 
 
 def summary(statistics: PipelineStatistics, last_report: RiskReport | None) -> str:
-    """Return what a run did, in some lines of text without an end: ticks, reports, last risk.
+    """Return what a run did, in some lines of text: ticks, reports, last risk, live backtests.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ def summary(statistics: PipelineStatistics, last_report: RiskReport | None) -> s
     if last_report is not None:
         lines += [
             f"{clean(book.name)} {estimates(book)} {book.quality.label} "
-            f"({last_report.model}, {last_report.horizon.label})"
+            f"({clean(book.model)}, {last_report.horizon.label})"
             for book in last_report.books
         ]
+        lines += closing(last_report)
     return "\n".join(lines)

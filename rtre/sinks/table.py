@@ -26,6 +26,7 @@ from rich.text import Span, Text
 from rtre.sinks.base import Paced, heaviest
 from rtre.sinks.columns import GAP, Cell, Column, columns, fit
 from rtre.sinks.lines import StreamWriter
+from rtre.sinks.standings import competes, shown, standing_columns, state, title
 from rtre.sinks.summary import outcomes
 from rtre.sinks.text import clean, latency, utc
 
@@ -62,6 +63,7 @@ def render(
     foot = _cut(foot, max(1, height // 3))
     if height >= _ROOMY:
         foot.insert(0, Text())
+        foot = [*_backtest(report, width, height // 3), *foot]
     notes: list[Text] = []
     while True:
         # Notes follow from the lines that are shown, and take room from them.
@@ -93,6 +95,31 @@ def _body(report: RiskReport, room: int, width: int) -> tuple[list[Text], list[T
     if books:
         body += [rule, *rows[len(symbols) :], *_more(more_books)]
     return body, _notes(left_out, shown, width)
+
+
+def _backtest(report: RiskReport, width: int, most: int) -> list[Text]:
+    """Draw the live backtest of the heaviest line, in `most` lines at most, or leave it out."""
+    track = report.track
+    for name in shown(report) if track is not None else ():
+        assert track is not None, "it has lines"
+        if not competes(track, name):
+            return [Text(), Text(state(track, name))]
+        confidence = max(report.confidences)
+        found = track.at(name, confidence)
+        room = max(most - 3, 1)
+        if len(found) > room:
+            found, more = found[: max(room - 1, 1)], len(found) - max(room - 1, 1)
+        else:
+            more = 0
+        kept, _ = fit(standing_columns(found), width)
+        return [
+            Text(),
+            Text(title(track, name, confidence), style="bold"),
+            _row(kept, [(c.pad(c.header), "") for c in kept], "dim"),
+            *(_row(kept, [c.cells[i] for c in kept], "") for i in range(len(found))),
+            *([Text(f"… and {more} more models", style="dim")] if more else []),
+        ]
+    return []
 
 
 def _choose(report: RiskReport, lines: range, room: int) -> tuple[list[int], int]:
@@ -144,8 +171,10 @@ def _notes(left_out: list[str], shown: list[LineReport], width: int) -> list[Tex
 
 def _header(report: RiskReport) -> list[Text]:
     as_of = utc(report.as_of_ns)[:-1] + " UTC"
+    beside = ", ".join(clean(m.model) for m in report.models[1:])
     parts = [
         Text(clean(report.model), style="bold"),
+        *([Text(f"with {beside}")] if beside else []),
         Text(clean(report.horizon.label)),
         Text(as_of),
     ]

@@ -31,10 +31,11 @@ def call(*arguments: str) -> Result:
 
 def test_a_run_prints_a_summary_and_ends_with_0(tmp_path: Path) -> None:
     path = write_csv(tmp_path, make_panel(300))
-    found = call(path, "-m", "historical,ewma(decay=0.9)", "-c", "0.99,0.95", "-w", "100")
+    found = call(path, "-m", "historical,ewma(decay=0.9),fhs", "-c", "0.99,0.95", "-w", "100")
     assert found.exit_code == 0, found.output
     assert "one share of each symbol" in found.stdout
     assert "ewma(decay=0.9)" in found.stdout
+    assert "fhs" in found.stdout
     assert "Kupiec" in found.stdout
     assert found.stderr == ""
 
@@ -69,7 +70,7 @@ def test_positions_and_weights_make_the_book(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["-m", "fhs"], "--model: no model named 'fhs'; there is age-weighted"),
+        (["-m", "magic"], "--model: no model named 'magic'; there is age-weighted"),
         (["-m", "ewma(decay=2)"], "decay must be more than 0 and at most 1; got 2"),
         (["-m", "ewma(x=1)"], "parameters of model 'ewma'"),
         (["-m", "ewma(1)"], "'1' in 'ewma(1)' is not a parameter"),

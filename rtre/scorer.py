@@ -1,0 +1,178 @@
+"""Live backtests: every forecast is scored when the interval that it was made for closes.
+
+    row opens   -> every model says its VaR and ES of the interval, from closed intervals alone
+    ticks       -> nothing
+    row closes  -> the loss of the same position, valued at its start, is held against them
+
+Memory is bounded: counts, which cover the whole run, and a log of the newest scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rtre.backtest.eprocess import MAX_BET
+from rtre.backtest.result import Bool
+from rtre.kernels import layout
+from rtre.kernels.outcomes import ES, FIELDS, HIT, LAST, SCORE, VAR, score_outcomes
+from rtre.kernels.tail import ES as TAIL_ES
+from rtre.kernels.tail import VAR as TAIL_VAR
+from rtre.market import Float64, Int64
+from rtre.order import tail_probability
+from rtre.track import BLOCK, Block, Track
+from rtre.windows.lines import Lines
+
+MOST_ROWS = 5000  #: intervals in the log
+MOST_BYTES = 64_000_000  #: of the log: with very many lines and models it holds fewer intervals
+_LEAST_ROWS = 2 * BLOCK
+
+
+class Scorer:
+    """Forecasts of several models for several lines, and what became of them.
+
+    Parameters
+    ----------
+    lines : Lines
+        Whose intervals close.
+    books : mapping of book name to mapping of symbol to units held
+        As of `lines`.
+    tracked : (S,) int64
+        Lines to score, ascending. Each holds something.
+    models : sequence of str
+    served : (S, M) bool
+        Whether a model forecasts a line.
+    confidences : tuple of float
+
+    Notes
+    -----
+    Cost of a closed interval: one kernel call and a few small copies, 20 us for a book and three
+    models, and what the models need for their forecasts. Nothing on a tick.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        books: Mapping[str, Mapping[str, float]],
+        tracked: Int64,
+        models: Sequence[str],
+        served: Bool,
+        confidences: tuple[float, ...],
+    ) -> None:
+        shape = (len(tracked), len(models), len(confidences))
+        self.tracked = tracked
+        self._lines = lines
+        self._models = tuple(models)
+        self._served = served
+        self._confidences = confidences
+        self._state = np.zeros((*shape, FIELDS))
+        self._state[..., VAR] = self._state[..., ES] = np.nan
+        self._state[..., LAST] = -1.0
+        tails = [float(tail_probability(c)) for c in confidences]
+        self._levels = np.array([tails, [MAX_BET] * len(tails)])
+        self._positions(books)
+        row = int(np.prod(shape)) * 9
+        self._most = min(MOST_ROWS, max(_LEAST_ROWS, MOST_BYTES // row))
+        self._blocks: list[Block] = []
+        self._rows = self._intervals = 0
+        self._summary: Track | None = None
+
+    def _positions(self, books: Mapping[str, Mapping[str, float]]) -> None:
+        """Lay the tracked positions out as three columns: place, asset, units."""
+        lines, universe = self._lines, self._lines.universe
+        slots: list[int] = []
+        assets: list[int] = []
+        units: list[float] = []
+        for s, line in enumerate(self.tracked.tolist()):
+            if line < lines.n_assets:
+                held = [(line, float(lines.net[line]))]
+            else:
+                book = books[lines.names[line]]
+                held = sorted((universe.asset(symbol), float(q)) for symbol, q in book.items() if q)
+            for asset, quantity in held:
+                slots.append(s)
+                assets.append(asset)
+                units.append(quantity)
+        self._slots = np.array(slots, np.int64)
+        self._assets = np.array(assets, np.int64)
+        self._units = np.array(units)
+
+    def outcomes(self) -> Float64:
+        """P&L of each tracked line over the open interval, (S,); NaN where a held asset has none.
+
+        Of the position at its value when the interval opened. Summed in the order of the assets.
+        """
+        lines = self._lines
+        growth = lines.prices[:, layout.CLOSE] * lines.returns[:, lines.head]
+        found = np.bincount(self._slots, self._units * growth[self._assets], len(self.tracked))
+        return np.asarray(found, np.float64)
+
+    def close(self) -> None:
+        """Score the forecasts against the interval that is about to close."""
+        state = self._state
+        score_outcomes(state, 0.0 - self.outcomes(), self._levels)
+        self._summary = None
+        self._intervals += 1
+        hits = state[..., HIT]
+        if hits.max() < 0.0:
+            return
+        at = self._rows % BLOCK
+        if at == 0:
+            self._add_block()
+        block = self._blocks[-1]
+        block.scores[at] = state[..., SCORE]
+        block.hits[at] = hits
+        self._rows += 1
+
+    def _add_block(self) -> None:
+        """Begin a block, and drop the oldest once the others hold enough.
+
+        A block is never written again where it was written, so summaries share it as it is.
+        """
+        shape = (BLOCK, *self._state.shape[:3])
+        self._blocks.append(Block(np.full(shape, np.nan), np.full(shape, -1, np.int8)))
+        if (len(self._blocks) - 2) * BLOCK >= self._most:
+            del self._blocks[0]
+
+    def stamp(self, model: int, ready: Bool, values: Float64) -> None:
+        """Take a model's forecasts for the interval that has just opened.
+
+        Parameters
+        ----------
+        model : int
+            Place of the model.
+        ready : (S,) bool
+            Tracked lines that have an estimate.
+        values : (L, C, 5) float64
+            As of `Model.evaluate`.
+        """
+        forecasts = values[self.tracked, :, TAIL_VAR : TAIL_ES + 1]
+        if not ready.all():
+            forecasts[~ready] = np.nan
+        self._state[:, model, :, VAR : ES + 1] = forecasts
+
+    def forecasts(self) -> Float64:
+        """VaR and ES that wait for their outcome, a copy, (S, M, C, 2)."""
+        return self._state[..., VAR : ES + 1].copy()
+
+    def summary(self) -> Track:
+        """Everything as it stands; the same object until the next interval closes."""
+        if self._summary is None:
+            in_blocks = len(self._blocks) * BLOCK
+            newest = self._rows - (self._rows - 1) // BLOCK * BLOCK if self._rows else 0
+            held = in_blocks - BLOCK + newest if self._blocks else 0
+            self._summary = Track(
+                lines=tuple(self._lines.names[i] for i in self.tracked.tolist()),
+                models=self._models,
+                confidences=self._confidences,
+                interval_ns=int(self._lines.interval_ns),  # a configuration's is a Duration
+                intervals=self._intervals,
+                tails=self._levels[0],
+                served=self._served,
+                counts=self._state.copy(),
+                blocks=tuple(self._blocks),
+                first=max(0, held - self._most),
+                last=held,
+            )
+        return self._summary

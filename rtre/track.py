@@ -1,0 +1,291 @@
+"""`Track`: what a run's forecasts were worth so far, and which model was best.
+
+An immutable summary. It shares what never changes with the engine that made it, and computes a
+line's figures when they are asked for, so that a report that nobody reads costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, Literal, cast
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from rtre.backtest.result import Bool
+from rtre.backtest.running import ZONES, coverage_figures, zones
+from rtre.backtest.tournament import Entry, rank
+from rtre.errors import DataError
+from rtre.kernels.outcomes import HITS, LOG_WEALTH, MASKED, N00, N01, N10, N11, PEAK, UNFORECAST, N
+from rtre.market import Float64
+
+BLOCK = 250  #: intervals in a block of the log; also those of the "recent" traffic light
+LEAST = 30  #: common intervals from which a difference of scores has an interval
+
+Zone = Literal["green", "yellow", "red"]
+
+
+@attrs.frozen(eq=False)
+class Block:
+    """`BLOCK` intervals of scores, filled from the front.
+
+    Attributes
+    ----------
+    scores : (BLOCK, S, M, C) float64
+        FZ0; NaN where there is none.
+    hits : (BLOCK, S, M, C) int8
+        1 beyond VaR, 0 not, -1 no forecast or no outcome.
+    """
+
+    scores: Float64
+    hits: npt.NDArray[np.int8]
+
+
+@attrs.frozen
+class Standing:
+    """One model on one line at one confidence: its live backtest, and its place among the others.
+
+    Attributes
+    ----------
+    n, exceedances : int
+        Scored intervals since the start, and those whose loss beat VaR.
+    expected : float
+        Exceedances that a right model has on average.
+    zone : {"green", "yellow", "red"} or None
+        Of the Basel traffic light over all `n`; None where n is 0.
+    recent_n, recent_exceedances : int
+        Among the newest `BLOCK` intervals of the log.
+    recent_zone : as `zone`
+    binomial, kupiec, independence, conditional : float or None
+        P-values: of the number of exceedances (exact, and by likelihood ratio), of Christoffersen's
+        independence, of both together. Of fixed-sample tests: who keeps reading them will see a
+        right model rejected.
+    e_value : float
+        Wealth of the bet that VaR is too low; 20 rejects at 5 %, whenever one looks. May be inf.
+    e_p_value : float
+        One over the highest wealth so far: valid at any time.
+    unforecast, masked : int
+        Closed intervals without a forecast; forecasts without an outcome. Neither is in `n`.
+    fz0 : float or None
+        Mean joint score of VaR and ES over the `fz0_n` newest intervals that all competing models
+        were scored on; lower is better. None where there is no such interval, or the score is not
+        defined for this model.
+    fz0_n : int
+    place : int or None
+        1 is the best by FZ0.
+    behind : float or None
+        Mean score minus the best model's; None for the best.
+    behind_low, behind_high : float or None
+        95 % interval of `behind` (Diebold and Mariano, Newey-West variance); None below `LEAST`
+        common intervals.
+    """
+
+    model: str
+    confidence: float
+    n: int
+    exceedances: int
+    expected: float
+    zone: Zone | None
+    recent_n: int
+    recent_exceedances: int
+    recent_zone: Zone | None
+    binomial: float | None
+    kupiec: float | None
+    independence: float | None
+    conditional: float | None
+    e_value: float
+    e_p_value: float
+    unforecast: int
+    masked: int
+    fz0: float | None
+    fz0_n: int
+    place: int | None
+    behind: float | None
+    behind_low: float | None
+    behind_high: float | None
+
+
+@attrs.frozen(eq=False)
+class Track:
+    """Live backtests of all tracked lines. Iterating gives their names.
+
+    Outcomes and forecasts are those of one grid interval, unscaled; intervals do not overlap.
+
+    Attributes
+    ----------
+    lines, models : tuple of str
+    confidences : tuple of float
+    interval_ns : int
+    intervals : int
+        Closed so far, with or without a forecast.
+    """
+
+    lines: tuple[str, ...]
+    models: tuple[str, ...]
+    confidences: tuple[float, ...]
+    interval_ns: int
+    intervals: int
+    tails: Float64 = attrs.field(repr=False)  #: (C,), ``1 - confidence``
+    served: Bool = attrs.field(repr=False)  #: (S, M)
+    counts: Float64 = attrs.field(repr=False)  #: (S, M, C, FIELDS) of rtre.kernels.outcomes
+    blocks: tuple[Block, ...] = attrs.field(repr=False)
+    first: int = attrs.field(repr=False)  #: rows of the joined blocks that count
+    last: int = attrs.field(repr=False)
+    _done: dict[str, tuple[Standing, ...]] = attrs.field(factory=dict, init=False, repr=False)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.lines)
+
+    def __getitem__(self, line: str) -> tuple[Standing, ...]:
+        """Return the standings of a line, by confidence, then best first.
+
+        Raises
+        ------
+        DataError
+            The line is not tracked.
+        """
+        if line not in self._done:
+            if line not in self.lines:
+                raise DataError(f"{line!r} is not tracked; {', '.join(self.lines)} are")
+            slot = self.lines.index(line)
+            self._done[line] = tuple(
+                standing
+                for c in range(len(self.confidences))
+                for standing in self._standings(slot, c)
+            )
+        return self._done[line]
+
+    def at(self, line: str, confidence: float) -> tuple[Standing, ...]:
+        """Return the standings of a line at one confidence, best first; raises like indexing."""
+        return tuple(s for s in self[line] if s.confidence == confidence)
+
+    @cached_property
+    def _table(self) -> dict[str, Any]:
+        """Counts and figures as nested lists, [line][model][confidence]; these index fast."""
+        k = self.counts
+        pairs = (k[..., N00], k[..., N01], k[..., N10], k[..., N11])
+        found = coverage_figures(k[..., N], k[..., HITS], pairs, self.tails)
+        recent_n, recent_x = self._recent()
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "counts": k,
+            "zone": found.zone,
+            "binomial": found.binomial,
+            "kupiec": found.kupiec,
+            "independence": found.independence,
+            "conditional": found.conditional,
+            "recent_n": recent_n,
+            "recent_x": recent_x,
+            "recent_zone": zones(recent_n, recent_x, self.tails),
+        }
+        return {name: array.tolist() for name, array in arrays.items()}
+
+    def _recent(self) -> tuple[Float64, Float64]:
+        """Scored intervals and exceedances among the newest `BLOCK`, (S, M, C) each."""
+        if not self.blocks:
+            none = np.zeros(self.counts.shape[:3])
+            return none, none
+        newest = np.concatenate([block.hits for block in self.blocks[-2:]])
+        end = self.last - BLOCK * (len(self.blocks) - len(self.blocks[-2:]))
+        newest = newest[max(0, end - BLOCK) : end]
+        return (newest >= 0).sum(axis=0).astype(float), (newest > 0).sum(axis=0).astype(float)
+
+    def _scores(self, slot: int, c: int) -> Float64:
+        """FZ0 of one line at one confidence, (R, M)."""
+        if not self.blocks:
+            return np.zeros((0, len(self.models)))
+        joined = np.concatenate([block.scores[:, slot, :, c] for block in self.blocks])
+        return joined[self.first : self.last]
+
+    def _standings(self, slot: int, c: int) -> list[Standing]:
+        served = np.flatnonzero(self.served[slot])
+        entries, n = self._ranked(self._scores(slot, c), served)
+        order = [self.models.index(entry.model) for entry in entries]
+        order += [m for m in served.tolist() if m not in order]
+        found = []
+        for rank_of, m in enumerate(order):
+            entry = entries[rank_of] if rank_of < len(entries) else None
+            found.append(self._standing(slot, m, c, entry, rank_of + 1, n))
+        return found
+
+    def _ranked(self, scores: Float64, served: Any) -> tuple[tuple[Entry, ...], int]:
+        """Rank the models that were ever scored, over the intervals that all of those were."""
+        known = np.isfinite(scores)
+        playing = [m for m in served.tolist() if known[:, m].any()]
+        common = known[:, playing].all(axis=1)
+        n = int(np.count_nonzero(common)) if playing else 0
+        if not n:
+            return (), 0
+        return rank({self.models[m]: scores[common, m] for m in playing}), n
+
+    def _standing(
+        self, slot: int, m: int, c: int, entry: Entry | None, place: int, common: int
+    ) -> Standing:
+        k, *figures = (column[slot][m][c] for column in self._table.values())
+        zone, binomial, kupiec, independence, conditional, recent_n, recent_x, recent = figures
+        versus = entry.against_best if entry else None
+        sure = versus is not None and common >= LEAST
+        return Standing(
+            model=self.models[m],
+            confidence=self.confidences[c],
+            n=int(k[N]),
+            exceedances=int(k[HITS]),
+            expected=k[N] * float(self.tails[c]),
+            zone=_zone(zone),
+            recent_n=int(recent_n),
+            recent_exceedances=int(recent_x),
+            recent_zone=_zone(recent),
+            binomial=_known(binomial),
+            kupiec=_known(kupiec),
+            independence=_known(independence),
+            conditional=_known(conditional),
+            e_value=math.exp(k[LOG_WEALTH]) if k[LOG_WEALTH] < 709.0 else math.inf,
+            e_p_value=math.exp(-k[PEAK]),
+            unforecast=int(k[UNFORECAST]),
+            masked=int(k[MASKED]),
+            fz0=entry.mean if entry else None,
+            fz0_n=common if entry else 0,
+            place=place if entry else None,
+            behind=versus.difference if versus else None,
+            behind_low=versus.low if versus and sure else None,
+            behind_high=versus.high if versus and sure else None,
+        )
+
+    @cached_property
+    def _dict(self) -> dict[str, Any]:
+        return {
+            "interval_ns": self.interval_ns,
+            "intervals": self.intervals,
+            "lines": [
+                {"name": name, "standings": [_standing_dict(s) for s in self[name]]}
+                for name in self.lines
+            ],
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all standings as JSON-ready values; the same object each time, to be read only.
+
+        Cost: 0.1 ms and 20 us a standing; with several models 0.1 to 0.3 ms a line more for the
+        comparison. Once per closed interval, whatever the number of reports.
+        """
+        return self._dict
+
+
+def _zone(place: int) -> Zone | None:
+    return cast(Zone, ZONES[place]) if place >= 0 else None
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _standing_dict(standing: Standing) -> dict[str, Any]:
+    found = {name: getattr(standing, name) for name in _KEYS}
+    if math.isinf(standing.e_value):
+        found["e_value"] = "inf"
+    return found
+
+
+_KEYS = tuple(a.name for a in attrs.fields(Standing))

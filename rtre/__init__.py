@@ -6,7 +6,7 @@ The synchronous core is `RiskEngine`; `open_pipeline` and `serve` run it inside 
 from __future__ import annotations
 
 from rtre.app import open_pipeline, open_replay, serve
-from rtre.config import Config, FeedConfig, OutputConfig, RiskConfig, RunConfig, read
+from rtre.config import Config, FeedConfig, OutputConfig, RiskConfig, RunConfig
 from rtre.engine import RiskEngine
 from rtre.errors import (
     ConfigError,
@@ -19,8 +19,10 @@ from rtre.errors import (
     RtreError,
     UnknownNameError,
 )
+from rtre.figures import Horizon, LineReport, RiskEstimate, TickCounts
 from rtre.market import Quality, TickBatch, Universe
-from rtre.report import Horizon, LineReport, RiskEstimate, RiskReport, TickCounts
+from rtre.reading import read
+from rtre.report import RiskReport
 from rtre.units import Duration
 
 __version__ = "0.1.0"

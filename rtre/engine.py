@@ -20,13 +20,14 @@ import numpy as np
 from rtre.config import RiskConfig
 from rtre.errors import DataError
 from rtre.estimators import Estimator
+from rtre.figures import ModelFigures, TickCounts
 from rtre.fits import FitJob, FitResult
 from rtre.kernels import layout
 from rtre.kernels.snapshot import count_observations, snapshot
 from rtre.lineup import Lineup, line_up
 from rtre.market import Float64, Int64, LinkChange, Quality, TickBatch, Universe
 from rtre.models.base import Model
-from rtre.report import ModelFigures, RiskReport, TickCounts
+from rtre.report import RiskReport
 from rtre.windows.lines import Evaluation, Lines
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ class RiskEngine:
         )
         own = tuple(lineup.of(book) for book in books)
         self._own = own
+        self._ranked = np.array([lineup.models[m].plain_ranks for m in own])
+        self._all_ranked = bool(self._ranked.all())
         self._beside = tuple(
             tuple(m for m in places if m != own[line] and serves[m, line])
             for line in range(len(books))
@@ -301,8 +304,21 @@ class RiskEngine:
             several,
             self._own,
             self._beside,
+            self._peaks(),
             self.track,
         )
+
+    def _peaks(self) -> Float64 | None:
+        """Take the highest VaR and ES since the last report, at the horizon."""
+        lines = self.lines
+        if not lines.every_tick:
+            return None
+        peaks = np.empty((len(lines), len(self.config.confidence), 2))
+        lines.take_peaks(peaks)
+        peaks *= self._factor
+        if not self._all_ranked:
+            peaks[~self._ranked] = np.nan
+        return peaks
 
     def _snapshot(self, estimator: Estimator, now_ns: int, symbols: Float64) -> Figures:
         """Copy out a model's estimates; each line's observations, quality and time; its fits."""

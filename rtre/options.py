@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from rtre import app, names
-from rtre.config import Config, read
+from rtre.config import Config
 from rtre.lineup import split_specs
+from rtre.reading import read
 
 _MODELS = ", ".join(names.available("models"))
 VENUES = ", ".join(names.available("venues"))

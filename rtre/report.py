@@ -16,150 +16,18 @@ import attrs
 import numpy as np
 
 from rtre.errors import DataError
+from rtre.figures import (
+    Horizon,
+    LineReport,
+    ModelFigures,
+    Opinion,
+    RiskEstimate,
+    TickCounts,
+)
 from rtre.market import Float64, Int64, Quality
 
 if TYPE_CHECKING:
     from rtre.track import Track
-
-
-@attrs.frozen
-class Horizon:
-    """The holding period a number refers to, and how it was reached.
-
-    Attributes
-    ----------
-    ns : int
-        Holding period in nanoseconds of trading time.
-    interval_ns : int
-        The grid interval that the P&L was observed on.
-    label : str
-        For people, such as ``1d = 23400 x 1s, sqrt-time``.
-    """
-
-    ns: int
-    interval_ns: int
-    label: str
-
-    @property
-    def factor(self) -> float:
-        """Multiplier from one grid interval to the horizon: the square root of their ratio."""
-        return math.sqrt(self.ns / self.interval_ns)
-
-
-@attrs.frozen
-class RiskEstimate:
-    """VaR and ES of one line at one confidence, in currency, losses positive.
-
-    Attributes
-    ----------
-    var, es : float
-        ``es >= var``. ES may be inf where a fitted tail has no mean.
-    var_low, var_high : float or None
-        95 % interval of VaR; None where that side has no bound (too few observations) or the model
-        gives none.
-    es_se : float or None
-        Standard error of ES; None where the model or the sample gives none.
-    """
-
-    confidence: float
-    var: float
-    es: float
-    var_low: float | None
-    var_high: float | None
-    es_se: float | None
-    horizon: Horizon
-    n_obs: int
-    model: str
-
-
-@attrs.frozen
-class TickCounts:
-    """What became of every tick. ``received`` is always the sum of the other fields."""
-
-    applied: int = 0
-    rejected: int = 0
-    late: int = 0  #: rejected too, for being older than the asset's newest tick; not in `rejected`
-    quarantined: int = 0
-    duplicate: int = 0
-    conflated: int = 0
-
-    @property
-    def received(self) -> int:
-        """Ticks that came in."""
-        return sum(attrs.astuple(self))
-
-
-@attrs.frozen
-class Opinion:
-    """What one of several models says of a line; the attributes are those of `LineReport`."""
-
-    estimates: tuple[RiskEstimate, ...]
-    problem: str
-    model_age_ns: int | None
-
-
-@attrs.frozen
-class LineReport:
-    """One symbol or one book within a report.
-
-    Attributes
-    ----------
-    price : float or None
-        Last accepted price of a symbol; None for a book, or before the first tick.
-    change : float or None
-        Simple return of the open grid interval; None where it is masked.
-    exposure : float or None
-        Signed value in currency, net over the positions; None while a price is missing.
-    n_obs, min_obs : int
-        Observations in the window, and how many are needed before there is a number.
-    age_ns : int or None
-        Time since the newest tick was received (for a book: its oldest input).
-    estimates : tuple of RiskEstimate
-        One for each confidence; empty where `problem` says why.
-    problem : str
-        Empty, or the reason for having no number.
-    model_age_ns : int or None
-        Time since the newest interval that the model's parameters were fitted on; None where there
-        is no fit.
-    model : str
-        Whose `estimates` these are.
-    beside : dict of str to Opinion
-        What the models that run beside it say, by model; empty where none does.
-    """
-
-    name: str
-    is_book: bool
-    price: float | None
-    change: float | None
-    exposure: float | None
-    n_obs: int
-    min_obs: int
-    quality: Quality
-    age_ns: int | None
-    estimates: tuple[RiskEstimate, ...]
-    problem: str
-    model_age_ns: int | None = None
-    model: str = ""
-    beside: dict[str, Opinion] = attrs.field(factory=dict)
-
-
-@attrs.frozen(eq=False)
-class ModelFigures:
-    """All that one model says in a report; NaN and no problem for lines that it does not serve.
-
-    Attributes
-    ----------
-    values, n_obs, problems, fitted_ns, min_obs, qualities
-        As of `RiskReport`.
-    """
-
-    model: str
-    min_obs: int
-    values: Float64
-    n_obs: Int64
-    problems: dict[int, str]
-    fitted_ns: Int64 | None
-    qualities: Int64
 
 
 def _known(value: float) -> float | None:
@@ -192,6 +60,9 @@ class RiskReport:
         For each line, the place of its own model in `models`.
     beside : tuple of tuple of int
         For each line, the places of the models that run beside it.
+    peaks : (L, C, 2) float64 or None
+        Highest var and es of each line's own model since the report before, at the horizon; None
+        where not every tick is evaluated, NaN for a line whose model is not.
     track : Track or None
         What the forecasts were worth so far; None where nothing is tracked.
     """
@@ -219,6 +90,7 @@ class RiskReport:
     models: tuple[ModelFigures, ...] = attrs.field(default=(), repr=False)
     own: tuple[int, ...] = attrs.field(default=(), repr=False)
     beside: tuple[tuple[int, ...], ...] = attrs.field(default=(), repr=False)
+    peaks: Float64 | None = attrs.field(default=None, repr=False)
     track: Track | None = attrs.field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -280,7 +152,7 @@ class RiskReport:
         """Return line `i`: symbols in the order of the universe, then books."""
         is_book, received = i >= self.n_assets, int(self.received_ns[i])
         figures = self.models[self.own[i]] if self.models else self._first
-        own = self._opinion(figures, i)
+        own = self._opinion(figures, i, self.peaks)
         quality = Quality(int(self.qualities[i]))
         if own.problem.startswith("WARMING"):
             quality |= Quality.WARMING
@@ -302,11 +174,11 @@ class RiskReport:
             beside={other.model: self._opinion(other, i) for other in others},
         )
 
-    def _opinion(self, of: ModelFigures, i: int) -> Opinion:
+    def _opinion(self, of: ModelFigures, i: int, peaks: Float64 | None = None) -> Opinion:
         fitted = int(of.fitted_ns[i]) if of.fitted_ns is not None else 0
         problem = self._problem(of, i)
         return Opinion(
-            () if problem else tuple(self._estimates(of, i)),
+            () if problem else tuple(self._estimates(of, i, peaks)),
             problem,
             self.as_of_ns - fitted if fitted else None,
         )
@@ -320,13 +192,14 @@ class RiskReport:
             return problem
         return "the model gave no number and no reason"
 
-    def _estimates(self, of: ModelFigures, i: int) -> Iterator[RiskEstimate]:
+    def _estimates(self, of: ModelFigures, i: int, peaks: Float64 | None) -> Iterator[RiskEstimate]:
         n_obs = int(of.n_obs[i])
         for c, confidence in enumerate(self.confidences):
             var, es, low, high, se = of.values[i, c].tolist()
+            highest = peaks[i, c].tolist() if peaks is not None else (math.nan, math.nan)
             yield RiskEstimate(
                 confidence, var, es, _known(low), _known(high), _known(se), self.horizon, n_obs,
-                of.model,
+                of.model, *map(_known, highest),
             )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
@@ -335,6 +208,7 @@ class RiskReport:
         A VaR or ES that has no bound is the string ``"inf"``; what is not known is None. There is
         no NaN and no infinity in it, which JSON could not say.
         """
+        several = bool(self.models)
         found: dict[str, Any] = {
             "schema": 1,
             "sequence": self.sequence,
@@ -345,50 +219,9 @@ class RiskReport:
             "model": self.model,
             "horizon": {"ns": self.horizon.ns, "label": self.horizon.label},
             "counts": {"received": self.counts.received} | attrs.asdict(self.counts),
-            "symbols": [self._line_dict(line) for line in self.symbols],
-            "books": [self._line_dict(line) for line in self.books],
+            "symbols": [line.to_dict(several=several) for line in self.symbols],
+            "books": [line.to_dict(several=several) for line in self.books],
         }
         if self.track is not None:
             found["track"] = self.track.to_dict()
         return found
-
-    def _line_dict(self, line: LineReport) -> dict[str, Any]:
-        keys = _BOOK_KEYS if line.is_book else _SYMBOL_KEYS
-        fields: dict[str, Any] = {key: getattr(line, key) for key in keys}
-        fields["quality"] = line.quality.label
-        fields["estimates"] = _estimate_dicts(line.estimates)
-        if self.models:
-            fields["model"] = line.model
-            fields["beside"] = {
-                model: {
-                    "estimates": _estimate_dicts(opinion.estimates),
-                    "problem": opinion.problem,
-                    "model_age_ns": opinion.model_age_ns,
-                }
-                for model, opinion in line.beside.items()
-            }
-        return fields
-
-
-_SYMBOL_KEYS = (
-    "name", "price", "change", "exposure", "n_obs", "age_ns", "model_age_ns", "problem",
-)  # fmt: skip
-_BOOK_KEYS = ("name", "exposure", "n_obs", "age_ns", "model_age_ns", "problem")
-
-
-def _number(value: float) -> float | str:
-    return value if math.isfinite(value) else "inf"
-
-
-def _estimate_dicts(estimates: tuple[RiskEstimate, ...]) -> list[dict[str, Any]]:
-    return [
-        {
-            "confidence": e.confidence,
-            "var": _number(e.var),
-            "es": _number(e.es),
-            "var_low": e.var_low,
-            "var_high": e.var_high,
-            "es_se": e.es_se,
-        }
-        for e in estimates
-    ]

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtre.config import Config, FeedConfig, OutputConfig, RiskConfig, RunConfig, read
+from rtre.config import Config, FeedConfig, OutputConfig, RiskConfig, RunConfig
 from rtre.errors import ConfigError, DataError
+from rtre.reading import read
 from rtre.units import Duration
 
 
@@ -193,7 +194,7 @@ durations = st.integers(1, 10**15).map(Duration)
 def test_printed_and_read_again_any_configuration_is_the_same(config: Config) -> None:
     import tomllib
 
-    from rtre import config as module
+    from rtre import reading as module
 
     raw = tomllib.loads(config.to_toml())
     assert module._CONVERTER.structure(raw, Config) == config

@@ -14,10 +14,11 @@ from rtre import names
 from rtre.config import RiskConfig
 from rtre.engine import RiskEngine
 from rtre.errors import DataError, UnknownNameError
+from rtre.figures import RiskEstimate
 from rtre.lineup import make_model
 from rtre.market import LinkChange, Quality, TickBatch, Universe
 from rtre.models.base import FIT_PENDING
-from rtre.report import RiskEstimate, RiskReport
+from rtre.report import RiskReport
 
 ALL = names.available("models")
 FAST = tuple(m for m in ALL if m not in {"evt", "garch", "monte-carlo"})

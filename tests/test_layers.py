@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "rtre"
 # Height of each part; a file may import from parts that are lower, or from its own.
 HEIGHT = {
     "errors": 0, "units": 1, "checks": 1, "names": 1,
-    "market": 2, "report": 3, "order": 3, "config": 4,
+    "market": 2, "figures": 3, "order": 3, "report": 4, "config": 4, "reading": 5,
     "kernels": 5, "windows": 6, "models": 7, "fits": 8, "venues": 8, "portfolio": 8,
     "statistics": 8, "lineup": 8, "track": 9, "estimators": 9, "scorer": 10,
     "engine": 11, "backtest": 12,
@@ -23,7 +23,7 @@ HEIGHT = {
 # The tests of a forecast are functions of arrays, and the engine scores its own forecasts with
 # them; what runs a backtest stands above the engine.
 STATISTICS = {
-    "attribution", "battery", "coverage", "dynamic_quantile", "eprocess", "exceedances",
+    "attribution", "battery", "coverage", "duration", "dynamic_quantile", "eprocess", "exceedances",
     "independence", "result", "running", "scores", "shortfall", "tournament", "traffic_light",
 }  # fmt: skip
 

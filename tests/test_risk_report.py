@@ -12,8 +12,9 @@ from engine_support import SECOND, START, make_engine, walk
 
 from rtre import names
 from rtre.errors import DataError
+from rtre.figures import Horizon, TickCounts
 from rtre.market import Quality, TickBatch
-from rtre.report import Horizon, RiskReport, TickCounts
+from rtre.report import RiskReport
 
 
 def strict(report: RiskReport) -> dict[str, Any]:

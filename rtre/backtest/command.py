@@ -18,10 +18,11 @@ from rtre.backtest.report_html import render_html
 from rtre.backtest.report_json import to_json
 from rtre.backtest.report_text import print_summary
 from rtre.backtest.run import BOOK, CAPITAL, Backtest, run_backtest, units_of_weights
-from rtre.config import RiskConfig, read
+from rtre.config import RiskConfig
 from rtre.errors import ConfigError, DataError, RtreError
 from rtre.lineup import build_model, split_specs
 from rtre.models.base import Model
+from rtre.reading import read
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130

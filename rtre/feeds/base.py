@@ -6,8 +6,8 @@ from typing import Protocol
 
 import attrs
 
+from rtre.figures import TickCounts
 from rtre.market import FeedItem
-from rtre.report import TickCounts
 
 
 class TickChannel(Protocol):

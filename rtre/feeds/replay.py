@@ -14,8 +14,8 @@ import trio
 from rtre.errors import RecordingError
 from rtre.feeds.base import FeedStatistics, TickChannel
 from rtre.feeds.recording import Entry, Recording
+from rtre.figures import TickCounts
 from rtre.market import LinkChange, TickBuffer, Universe
-from rtre.report import TickCounts
 from rtre.venues.base import Venue
 from rtre.venues.frames import Frames
 

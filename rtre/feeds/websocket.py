@@ -21,8 +21,8 @@ from rtre.feeds.backoff import Backoff
 from rtre.feeds.base import FeedStatistics, TickChannel
 from rtre.feeds.recording import Recorder
 from rtre.feeds.transport import Link, LinkLimits, open_link
+from rtre.figures import TickCounts
 from rtre.market import LinkChange, TickBuffer, Universe, as_assets
-from rtre.report import TickCounts
 from rtre.venues.base import DecodeCounts, Venue
 from rtre.venues.frames import Frames
 

@@ -18,10 +18,11 @@ import trio
 
 from rtre.engine import RiskEngine
 from rtre.feeds.base import Feed, FeedStatistics
+from rtre.figures import TickCounts
 from rtre.market import FeedItem, LinkChange, TickBatch
 from rtre.pipeline.fanout import Fanout, Subscription
 from rtre.pipeline.inbox import Inbox
-from rtre.report import RiskReport, TickCounts
+from rtre.report import RiskReport
 
 _FIT_POLL_S = 0.1  #: how often to look for fits that are due
 _LATENCIES = 8192  #: most recent batches whose latency is kept

@@ -13,7 +13,7 @@ from rtre.market import Quality
 from rtre.sinks.text import MISSING, age, clean, level, money, price
 
 if TYPE_CHECKING:
-    from rtre.report import LineReport, RiskEstimate
+    from rtre.figures import LineReport, RiskEstimate
 
 GAP = 2  #: blank cells between two columns
 

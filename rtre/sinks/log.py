@@ -16,9 +16,10 @@ from rtre.sinks.text import clean, level, money, price, utc
 
 if TYPE_CHECKING:
     from rtre.feeds.base import FeedStatistics
+    from rtre.figures import LineReport
     from rtre.pipeline.fanout import Subscription
     from rtre.pipeline.pipeline import PipelineStatistics
-    from rtre.report import LineReport, RiskReport
+from rtre.report import RiskReport
 
 _MIN_PERIOD_S = 1.0
 _MOST_SYMBOLS = 4

@@ -31,9 +31,10 @@ from rtre.sinks.summary import outcomes
 from rtre.sinks.text import clean, latency, utc
 
 if TYPE_CHECKING:
+    from rtre.figures import LineReport
     from rtre.pipeline.fanout import Subscription
     from rtre.pipeline.pipeline import PipelineStatistics
-    from rtre.report import LineReport, RiskReport
+from rtre.report import RiskReport
 
 _DUTY = 10  # a render that took t is followed by 9 t without one
 _RATE_S = 3.0

@@ -13,9 +13,10 @@ import trio.testing
 from rtre.config import RiskConfig
 from rtre.engine import RiskEngine
 from rtre.feeds.base import FeedStatistics, TickChannel
+from rtre.figures import TickCounts
 from rtre.market import LinkChange, Quality, TickBatch, Universe
 from rtre.pipeline.pipeline import Pipeline
-from rtre.report import RiskReport, TickCounts
+from rtre.report import RiskReport
 
 SECOND = 10**9
 UNIVERSE = Universe(("A", "B"))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from rtre.feeds.base import FeedStatistics
+from rtre.figures import Horizon, TickCounts
 from rtre.market import Quality
 from rtre.pipeline.pipeline import PipelineStatistics
-from rtre.report import Horizon, RiskReport, TickCounts
+from rtre.report import RiskReport
 
 AS_OF_NS = 1_772_461_800_123_000_000  # 2026-03-02 14:30:00.123 UTC
 MIN_OBS = 60

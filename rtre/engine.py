@@ -304,18 +304,20 @@ class RiskEngine:
             several,
             self._own,
             self._beside,
-            self._peaks(),
+            self._peaks(values),
             self.track,
         )
 
-    def _peaks(self) -> Float64 | None:
-        """Take the highest VaR and ES since the last report, at the horizon."""
+    def _peaks(self, values: Float64) -> Float64 | None:
+        """Take the highest VaR and ES since the last report, at the horizon, `values` included."""
         lines = self.lines
         if not lines.every_tick:
             return None
         peaks = np.empty((len(lines), len(self.config.confidence), 2))
         lines.take_peaks(peaks)
         peaks *= self._factor
+        # the last value is summed afresh, and may lie a rounding above what the ticks have kept
+        np.fmax(peaks, values[:, :, :2], out=peaks)
         if not self._all_ranked:
             peaks[~self._ranked] = np.nan
         return peaks

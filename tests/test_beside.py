@@ -121,10 +121,10 @@ def test_a_book_may_have_a_model_of_its_own() -> None:
     for n, first in ((40, 0), (40, 40)):
         for each in (engine, plain, fitted):
             each.update(walk(n, first=first, seed=first))
-        report = engine.report(NOW)
+        report, alone = engine.report(NOW), plain.report(NOW)
         for name in ("A", "B", "C", "hedged"):
             assert report[name].model == "historical"
-            assert report[name].estimates == plain.report(NOW)[name].estimates
+            assert report[name].estimates == alone[name].estimates
             assert report[name].min_obs == 10
         own, same = report["short"], fitted.report(NOW)["short"]
         assert (own.model, own.min_obs, own.beside) == ("student-t", 50, {})

@@ -198,6 +198,15 @@ def test_a_forecast_is_the_models_answer_to_the_closed_intervals(model: str) -> 
             assert tuple(waiting[s, 0, c]) == pytest.approx((tail.var, tail.es), rel=1e-9)
 
 
+def without_peaks(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All but the highest values since the report before, which depend on when that was."""
+    for line in lines:
+        for estimate in line["estimates"]:
+            assert estimate.pop("var_peak") >= estimate["var"]
+            assert estimate.pop("es_peak") >= estimate["es"]
+    return lines
+
+
 def test_however_ticks_are_batched_and_reports_asked_for_the_track_is_the_same() -> None:
     batch = market(330)
     whole = tournament()
@@ -215,7 +224,7 @@ def test_however_ticks_are_batched_and_reports_asked_for_the_track_is_the_same()
                     report.to_dict()
         got = engine.report(NOW).to_dict()
         assert json.dumps(got["track"]) == json.dumps(wanted["track"])
-        assert got["books"] == wanted["books"]
+        assert without_peaks(got["books"]) == without_peaks(wanted["books"])
 
 
 def test_a_summary_never_changes_and_is_made_once_an_interval() -> None:

@@ -97,7 +97,15 @@ class SharedWindows:
         min_obs: int,
         refit_every: int,
     ) -> None:
-        self.lines = Lines(universe, books, window=window, interval_ns=ROW_NS, jump=JUMP, confirm=1)
+        self.lines = Lines(
+            universe,
+            books,
+            window=window,
+            interval_ns=ROW_NS,
+            jump=JUMP,
+            confirm=1,
+            confidences=confidences,
+        )
         self.values = np.full((len(models), len(self.lines), len(confidences), RESULTS), np.nan)
         self._estimators = [
             Estimator(

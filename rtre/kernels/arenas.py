@@ -7,7 +7,6 @@ import numpy as np
 from rtre.kernels import layout
 from rtre.kernels.layout import (
     AMENDED,
-    ANCHOR,
     C_BASE_INTERVAL,
     C_INTERVAL,
     CHOSEN,
@@ -15,13 +14,12 @@ from rtre.kernels.layout import (
     H_ASSETS,
     H_BOOKS,
     H_ENDS,
-    H_F_ANCHORED,
-    H_F_ANCHORS,
     H_F_ENDS,
     H_F_EXPECTED,
     H_F_EXTREMES,
     H_F_HOLDINGS,
     H_F_LIMITS,
+    H_F_MOVING,
     H_F_NET,
     H_F_PACKED,
     H_F_PEAKS,
@@ -149,10 +147,9 @@ def _float_blocks(header: Int64) -> Blocks:
         (H_F_ENDS, 2 * assets * int(header[H_ENDS])),
         (H_F_EXTREMES, 2 * assets),
         (H_F_PNL, books * window),
-        (H_F_ANCHORED, books * window),
+        (H_F_MOVING, books * window),
         (H_F_HOLDINGS, HOLDING * held),
         (H_F_VALUES, books * places),
-        (H_F_ANCHORS, books * places),
         (H_F_PACKED, held * places),
         (H_F_LIMITS, LIMITS * books),
         (H_F_EXPECTED, levels * (window + 1)),
@@ -201,7 +198,7 @@ def _fill(floats: Float64, ints: Int64, of: list[tuple[int, int, float]], candid
     by_book = np.argsort(books, kind="stable")
     layout.held(ints)[:, 0], layout.held(ints)[:, 1] = by_book, assets[by_book]
     layout.holdings(floats, ints)[:, UNITS] = [h[2] for h in of]
-    layout.holdings(floats, ints)[:, (ANCHOR, CHOSEN)] = np.nan
+    layout.holdings(floats, ints)[:, CHOSEN] = np.nan
     layout.watch(ints)[:, W_STALE] = AMENDED
     layout.watch(ints)[:, W_FRESH] = 1
     layout.watch(ints)[:, W_TOUCHED] = int(not candidates)

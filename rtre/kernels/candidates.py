@@ -28,11 +28,9 @@ from rtre.kernels import layout
 from rtre.kernels.books import cell
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
-    ANCHOR,
     CHOSEN,
     H_EVERY_TICK,
     H_HEAD,
-    H_PLACES,
     H_ROWS,
     L_FLOOR,
     L_OPEN,
@@ -99,23 +97,18 @@ def floor_of(F: Float64, I: Int64, b: int) -> float:  # noqa: E741
     return float(floor)
 
 
-@kernel
-def recall(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
-    """Work out candidates, floor and open row of a book at the last prices, from its anchor."""
+@inlined
+def recall(F: Float64, I: Int64, b: int, count: int, out: Float64) -> None:  # noqa: E741
+    """Write the P&L of a book's candidates to `out`, as `rtre.kernels.books.sum_book` has it."""
     prices, holdings, packed = layout.prices(F, I), layout.holdings(F, I), layout.packed(F, I)
-    held, bounds, limits = layout.held(I), layout.bounds(I), layout.limits(F, I)
-    count = layout.watch(I)[b, W_COUNT]
-    values = layout.values(F, I)[b, :count]
-    values[:] = layout.anchors(F, I)[b, :count]
+    held, bounds = layout.held(I), layout.bounds(I)
+    values = out[:count]
+    values[:] = 0.0
     for k in range(bounds[b], bounds[b + 1]):
         h, i = held[k, 0], held[k, 1]
-        change = holdings[h, UNITS] * (prices[i, LAST] - holdings[h, ANCHOR])
-        if not math.isnan(change) and change != 0.0:
-            returns = packed[h, :count]
-            for q in range(count):
-                values[q] += change * returns[q]
-    limits[b, L_FLOOR] = floor_of(F, I, b)
-    limits[b, L_OPEN] = cell(F, I, b, I[H_HEAD], -1)
+        exposure, returns = holdings[h, UNITS] * prices[i, LAST], packed[h, :count]
+        for q in range(count):
+            values[q] += exposure * returns[q]
 
 
 @inlined
@@ -161,13 +154,12 @@ def closed_rows(I: Int64, b: int) -> int:  # noqa: E741
 
 
 @inlined
-def find_worst(F: Float64, I: Int64, b: int, check: bool, out: Float64) -> bool:  # noqa: E741
+def find_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E741
     """Write the worst P&L of a book at the last prices to `out`, ascending: ``need[n]`` of n rows.
 
     Returns False, and marks the book as pending, where that takes a look at all rows: then
     `rtre.kernels.choose.renew_books` comes first. It is not called from here, because a call, even
-    one that is not made, makes numba count the references to every array on the way. Without
-    `check` the book is known to be ready, and nothing is changed that a later tick could see.
+    one that is not made, makes numba count the references to every array on the way.
 
     Cost: a few operations a candidate where every tick is evaluated, else one more for each
     holding. Where the book is touched: a count over its rows.
@@ -175,33 +167,70 @@ def find_worst(F: Float64, I: Int64, b: int, check: bool, out: Float64) -> bool:
     watch, n = layout.watch(I), layout.complete(I)[b]
     want = layout.need(I)[n]
     if watch[b, W_TOUCHED] != 0:
-        if I[H_PLACES] == 0:
-            complete_rows(layout.pnl(F, I)[b], layout.missing(I)[b], I[H_ROWS], out)
-            select_smallest(out, n, want)
-            return True
-        pnl, missing, state = layout.pnl(F, I)[b], layout.missing(I)[b], layout.columns(I)[b]
-        fresh = I[H_EVERY_TICK] != 0 or watch[b, W_FRESH] != 0
-        ready = n == 0 or (fresh and collect(pnl, missing, want, state, out) == want)
+        ready = n == 0 or find_touched(F, I, b, n, want, out)
     else:
-        if I[H_EVERY_TICK] == 0:
-            recall(F, I, b)
         values, order, count = layout.values(F, I)[b], layout.order(I)[b], watch[b, W_COUNT]
         limits, closed = layout.limits(F, I)[b], closed_rows(I, b)
-        ready = not check or watch[b, W_STALE] == 0
+        ready = watch[b, W_STALE] == 0
         if ready:
+            if I[H_EVERY_TICK] == 0:
+                recall(F, I, b, count, values)
+                limits[L_FLOOR] = floor_of(F, I, b)
+                limits[L_OPEN] = cell(F, I, b, I[H_HEAD], False)
             settle(values, order, count, want)
             # just chosen, they are right; among equal rows the bound could not tell
-            ready = (
-                not check
-                or watch[b, W_SINCE] == 0
-                or suffices(values, order, limits[L_FLOOR], count, closed, want)
+            ready = watch[b, W_SINCE] == 0 or suffices(
+                values, order, limits[L_FLOOR], count, closed, want
             )
         if ready:
             merge(values, order, count, limits[L_OPEN], n > closed, want, out)
-    if check:
-        watch[b, W_PENDING] = int(not ready)
-        watch[b, W_SINCE] += int(ready)
+    watch[b, W_PENDING] = int(not ready)
+    watch[b, W_SINCE] += int(ready)
     return bool(ready)
+
+
+@inlined
+def find_touched(
+    F: Float64,
+    I: Int64,  # noqa: E741
+    b: int,
+    n: int,
+    want: int,
+    out: Float64,
+) -> bool:
+    """`find_worst` of a book whose rows are all looked at."""
+    missing = layout.missing(I)[b]
+    if I[H_EVERY_TICK] != 0:
+        rows = layout.moving(F, I)[b]
+        return bool(collect(rows, missing, want, layout.columns(I)[b], out) == want)
+    if layout.watch(I)[b, W_FRESH] == 0:
+        return False
+    complete_rows(layout.pnl(F, I)[b], missing, I[H_ROWS], out)
+    select_smallest(out, n, want)
+    return True
+
+
+@inlined
+def publish_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E741
+    """`find_worst` to the bits of `sum_book`, for a book whose every tick is evaluated.
+
+    Nothing changes that a later tick could see. False: `pnl` must be refreshed first.
+    """
+    watch, n = layout.watch(I), layout.complete(I)[b]
+    want = layout.need(I)[n]
+    if watch[b, W_TOUCHED] != 0:
+        if watch[b, W_FRESH] == 0:
+            return False
+        complete_rows(layout.pnl(F, I)[b], layout.missing(I)[b], I[H_ROWS], out)
+        select_smallest(out, n, want)
+        return True
+    count = watch[b, W_COUNT]
+    recall(F, I, b, count, out)
+    if n > closed_rows(I, b):
+        out[count] = cell(F, I, b, I[H_HEAD], False)
+        count += 1
+    select_smallest(out, count, want)
+    return True
 
 
 @inlined

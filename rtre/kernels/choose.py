@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 
-from rtre.kernels import layout, touch
-from rtre.kernels.books import anchor, cell, refresh
+from rtre.kernels import layout
+from rtre.kernels.books import refresh
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
     AMENDED,
@@ -37,7 +37,7 @@ from rtre.kernels.layout import (
 )
 from rtre.kernels.sorted_window import lower_bound
 from rtre.kernels.tail import select_smallest
-from rtre.kernels.touch import collect
+from rtre.kernels.touch import collect, settle
 from rtre.market import Float64, Int64
 
 STRIKES = 3  #: choices in a row that did not pay off and are still forgiven
@@ -59,19 +59,13 @@ def worth_it(I: Int64, b: int, holdings: int, since: int) -> bool:  # noqa: E741
 
 @kernel
 def choose(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
-    """Choose a book's candidates from all its rows; every-tick books move their anchor here.
-
-    Cost: O(W) for each holding.
-    """
+    """Choose a book's candidates from all its rows. Cost: O(W) for each holding."""
     holdings, held, bounds = layout.holdings(F, I), layout.held(I), layout.bounds(I)
     limits, watch, prices = layout.limits(F, I), layout.watch(I), layout.prices(F, I)
+    refresh(F, I, b)
+    rows = layout.pnl(F, I)[b]
     if I[H_EVERY_TICK] != 0:
-        anchor(F, I, b)
-        rows = layout.anchored(F, I)[b]
         audit(layout.values(F, I)[b], layout.columns(I)[b], rows, limits[b], watch[b])
-    else:
-        refresh(F, I, b)
-        rows = layout.pnl(F, I)[b]
     if watch[b, W_REBUILDS] > 0 and watch[b, W_SINCE] >= 0:  # not the first, nor after a close
         paid = worth_it(I, b, bounds[b + 1] - bounds[b], watch[b, W_SINCE])
         watch[b, W_STRIKES] = 0 if paid else watch[b, W_STRIKES] + 1
@@ -81,7 +75,7 @@ def choose(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
     for k in range(bounds[b], bounds[b + 1]):
         holdings[held[k, 0], CHOSEN] = prices[held[k, 1], LAST]
     pick(F, I, b, rows)
-    limits[b, L_OPEN] = cell(F, I, b, I[H_HEAD], -1)
+    limits[b, L_OPEN] = rows[I[H_HEAD]]
     limits[b, L_FLOOR] = limits[b, L_START]
 
 
@@ -102,8 +96,8 @@ def audit(values: Float64, columns: Int64, rows: Float64, limits: Float64, watch
 def pick(F: Float64, I: Int64, b: int, rows: Float64) -> None:  # noqa: E741
     """Take the rows with the lowest P&L as candidates, in order, and set the floor."""
     missing, watch, order = layout.missing(I)[b], layout.watch(I), layout.order(I)[b]
-    columns, values, anchors = layout.columns(I)[b], layout.values(F, I)[b], layout.anchors(F, I)[b]
-    anchored, front, head = layout.anchored(F, I)[b], layout.scratch(F, I)[1], I[H_HEAD]
+    columns, values = layout.columns(I)[b], layout.values(F, I)[b]
+    front, head = layout.scratch(F, I)[1], I[H_HEAD]
     n = 0
     for s in range(I[H_ROWS]):
         if missing[s] == 0 and s != head:
@@ -127,7 +121,7 @@ def pick(F: Float64, I: Int64, b: int, rows: Float64) -> None:  # noqa: E741
             if at_floor == 0:
                 continue
             at_floor -= 1
-        columns[place], values[place], anchors[place] = s, x, anchored[s]
+        columns[place], values[place] = s, x
         rank = lower_bound(front, count, x)
         while order[rank] >= 0:  # equal ones stand side by side
             rank += 1
@@ -155,8 +149,7 @@ def fall_back(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
     watch[b, W_TOUCHED] = 1
     watch[b, W_FALLBACKS] += 1
     layout.columns(I)[b] = 0  # from here on the state of `rtre.kernels.touch`
-    if I[H_EVERY_TICK] != 0:
-        layout.pnl(F, I)[b] = layout.anchored(F, I)[b]  # the anchor has just been moved
+    layout.moving(F, I)[b] = layout.pnl(F, I)[b]
 
 
 @kernel
@@ -175,8 +168,10 @@ def renew_books(F: Float64, I: Int64) -> None:  # noqa: E741
                 continue
             watch[b, W_STRIKES] = STRIKES  # one more failure after the next close is enough
             fall_back(F, I, b)
-        refresh(F, I, b)
+        if I[H_EVERY_TICK] == 0:
+            refresh(F, I, b)
+            continue
         want = layout.need(I)[layout.complete(I)[b]]
-        pnl, missing, state = layout.pnl(F, I)[b], layout.missing(I)[b], layout.columns(I)[b]
-        if collect(pnl, missing, want, state, layout.scratch(F, I)[0]) != want:
-            touch.settle(pnl, missing, want, state, layout.scratch(F, I)[0])
+        rows, missing, state = layout.moving(F, I)[b], layout.missing(I)[b], layout.columns(I)[b]
+        if collect(rows, missing, want, state, layout.scratch(F, I)[0]) != want:
+            settle(rows, missing, want, state, layout.scratch(F, I)[0])

@@ -17,13 +17,12 @@ returns  (N, W)       F        simple returns on the grid, one ring column a row
 ends     (N, 2, E)    F        per asset, its lowest closed returns, ascending; the highest ones,
                                with the sign turned
 extremes (N, 2)       F        lowest and highest closed return of each asset, zero included
-pnl      (B, W)       F        per book, the P&L of its positions in each grid interval, valued at
-                               the last prices where the book is TOUCHED, else when refreshed
-anchored (B, W)       F        the same at the `anchor` prices; unused where TOUCHED
-holdings (H, 3)       F        units of an asset in a book; price of the book's anchor; price at
-                               which its candidates were chosen
+pnl      (B, W)       F        per book, the P&L of its positions in each grid interval, at the last
+                               prices where FRESH
+moving   (B, W)       F        the same, kept at the last prices tick by tick where TOUCHED
+holdings (H, 2)       F        units of an asset in a book; price at which the book's candidates
+                               were chosen
 values   (B, K)       F        P&L of each book's candidates (`rtre.kernels.candidates`)
-anchors  (B, K)       F        the same at the anchor prices
 packed   (H, K)       F        returns of the holding's asset in its book's candidate rows
 limits   (B, 4)       F        see the ``L_`` names below
 expected (C, W + 1)   F        expected losses in the tail, by number of observations
@@ -65,13 +64,13 @@ H_INTERVAL_NS, H_LEAD_NS, H_CONFIRM, H_MIN_OBS, H_EVERY_TICK = 6, 7, 8, 9, 10
 H_HEAD, H_ROWS, H_OPEN = 11, 12, 13
 # header of I: offsets of the blocks
 H_F_PRICES, H_F_NET, H_F_RETURNS, H_F_ENDS, H_F_EXTREMES = 14, 15, 16, 17, 18
-H_F_PNL, H_F_ANCHORED, H_F_HOLDINGS, H_F_VALUES, H_F_ANCHORS = 19, 20, 21, 22, 23
+H_F_PNL, H_F_MOVING, H_F_HOLDINGS, H_F_VALUES = 19, 20, 21, 22
 H_F_PACKED, H_F_LIMITS, H_F_EXPECTED, H_F_TAILS, H_F_PEAKS, H_F_SCRATCH = 24, 25, 26, 27, 28, 29
 H_I_CLOCKS, H_I_FLAGS, H_I_ROWS, H_I_FIRST, H_I_BOOK, H_I_HELD = 30, 31, 32, 33, 34, 35
 H_I_BOUNDS, H_I_MISSING, H_I_COMPLETE, H_I_COLUMNS, H_I_ORDER = 36, 37, 38, 39, 40
 H_I_WATCH, H_I_RANKS, H_I_NEED, H_I_DIRTY, H_I_COUNTS = 41, 42, 43, 44, 45
-H_ENDS = 46  #: size of an end
-HEADER = 47
+H_ENDS = 23  #: size of an end
+HEADER = 46
 # header of F
 HF_JUMP = 0
 HEADER_F = 1
@@ -79,8 +78,8 @@ HEADER_F = 1
 LAST, BASE, SUSPECT, CLOSE = 0, 1, 2, 3
 PRICES = 4
 
-UNITS, ANCHOR, CHOSEN = 0, 1, 2  #: columns of `holdings`
-HOLDING = 3
+UNITS, CHOSEN = 0, 1  #: columns of `holdings`
+HOLDING = 2
 
 LOWEST_PRICE, HIGHEST_PRICE = 1e-30, 1e30
 """What lies outside is no price: within, no return, P&L or square of one can overflow."""
@@ -173,9 +172,9 @@ def extremes(F: Float64, I: Int64) -> Float64:  # noqa: E741
 
 
 @view
-def anchored(F: Float64, I: Int64) -> Float64:  # noqa: E741
-    """View: (B, W) P&L scenarios at the anchor prices."""
-    o = I[H_F_ANCHORED]
+def moving(F: Float64, I: Int64) -> Float64:  # noqa: E741
+    """View: (B, W) P&L scenarios that ticks keep current."""
+    o = I[H_F_MOVING]
     return cut(F, o, (I[H_BOOKS], I[H_WINDOW]))
 
 
@@ -190,13 +189,6 @@ def holdings(F: Float64, I: Int64) -> Float64:  # noqa: E741
 def values(F: Float64, I: Int64) -> Float64:  # noqa: E741
     """View: (B, K) P&L of the candidates."""
     o = I[H_F_VALUES]
-    return cut(F, o, (I[H_BOOKS], I[H_PLACES]))
-
-
-@view
-def anchors(F: Float64, I: Int64) -> Float64:  # noqa: E741
-    """View: (B, K) P&L of the candidates at the anchor prices."""
-    o = I[H_F_ANCHORS]
     return cut(F, o, (I[H_BOOKS], I[H_PLACES]))
 
 

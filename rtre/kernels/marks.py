@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rtre.kernels import layout
-from rtre.kernels.candidates import find_worst
+from rtre.kernels.candidates import find_worst, publish_worst
 from rtre.kernels.ends import HIGHEST, LOWEST
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
@@ -92,7 +92,7 @@ def keep_book(F: Float64, I: Int64, b: int) -> bool:  # noqa: E741
     watch = layout.watch(I)
     if watch[b, W_SINCE] >= AUDIT_EVERY and watch[b, W_STALE] == 0:
         watch[b, W_STALE] = AUDITED
-    ready = n < I[H_MIN_OBS] or find_worst(F, I, b, True, worst)
+    ready = n < I[H_MIN_OBS] or find_worst(F, I, b, worst)
     if ready:
         keep_tail(F, I, I[H_ASSETS] + b, n, worst)
     return ready
@@ -132,8 +132,7 @@ def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # 
     Parameters
     ----------
     F, I : (..,) float64 and int64
-        The arenas of `rtre.kernels.layout`. Where every tick is evaluated nothing changes in them;
-        else the books are brought to the last prices.
+        The arenas of `rtre.kernels.layout`. Where every tick is evaluated nothing changes in them.
     which : (j,) int64
         Lines to evaluate; each has at least one observation.
     out : (L, C, 5) float64
@@ -142,23 +141,28 @@ def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # 
     Returns
     -------
     int
-        Books that are pending; their rows are not written.
+        Books whose rows are not written: after `rtre.kernels.choose.renew_books` and
+        `rtre.kernels.books.refresh` they will be.
     """
     assets, left = I[H_ASSETS], 0
     ranks, expected = layout.rank_table(I), layout.expected_losses(F, I)
     worst = layout.scratch(F, I)[0]
-    check = I[H_EVERY_TICK] == 0  # else each tick has done so
+    every_tick = I[H_EVERY_TICK] != 0
     for line in which:
         ready = True
         if line < assets:
             n = worst_of_symbol(F, I, line, worst)
         else:
             n = layout.complete(I)[line - assets]
-            ready = find_worst(F, I, line - assets, check, worst)
+            ready = n == 0 or (
+                publish_worst(F, I, line - assets, worst)
+                if every_tick
+                else find_worst(F, I, line - assets, worst)
+            )
+            left += int(not ready)
         if ready:
             for c in range(I[H_LEVELS]):
                 tail_of_ascending(worst, n, 1.0, ranks[c, n], expected[c, n], out[line, c])
-        left += int(not ready)
     return left
 
 

@@ -12,19 +12,17 @@ from __future__ import annotations
 import math
 
 from rtre.kernels import layout
-from rtre.kernels.books import cell, revalue
+from rtre.kernels.books import cell
 from rtre.kernels.candidates import floor_of
 from rtre.kernels.choose import pack
 from rtre.kernels.ends import slide_ends
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
     AMENDED,
-    ANCHOR,
     C_AMENDED,
     C_INTERVAL,
     C_OBSERVED,
     CHANGED,
-    CHOSEN,
     CLOSE,
     CLOSED,
     H_ASSETS,
@@ -48,7 +46,6 @@ from rtre.kernels.layout import (
 from rtre.market import Float64, Int64, Quality
 
 GAP = int(Quality.GAP)
-REVALUE_EVERY = 64  #: closes after which a book that ticks keep current is summed afresh
 
 
 @inlined
@@ -75,18 +72,16 @@ def roll_asset(F: Float64, I: Int64, i: int, closing: int, opened: int) -> None:
 def close_row(F: Float64, I: Int64, b: int, slot: int) -> None:  # noqa: E741
     """Let the row of the open interval, in ring column `slot`, join the others as it closes."""
     watch, limits = layout.watch(I), layout.limits(F, I)
-    layout.anchored(F, I)[b, slot] = cell(F, I, b, slot, ANCHOR)
     if watch[b, W_TOUCHED] != 0 or watch[b, W_STALE] != 0 or layout.missing(I)[b, slot] != 0:
         return
-    if cell(F, I, b, slot, CHOSEN) >= limits[b, L_START]:
+    if cell(F, I, b, slot, True) >= limits[b, L_START]:
         return
     count = watch[b, W_COUNT]
     if count == I[H_PLACES]:
         watch[b, W_STALE] = AMENDED
         return
     layout.columns(I)[b, count] = slot
-    layout.values(F, I)[b, count] = cell(F, I, b, slot, -1)
-    layout.anchors(F, I)[b, count] = layout.anchored(F, I)[b, slot]
+    layout.values(F, I)[b, count] = cell(F, I, b, slot, False)
     layout.order(I)[b, count] = count
     pack(F, I, b, count)
     watch[b, W_COUNT] = count + 1
@@ -96,14 +91,16 @@ def close_row(F: Float64, I: Int64, b: int, slot: int) -> None:  # noqa: E741
 def drop_row(F: Float64, I: Int64, b: int, slot: int) -> None:  # noqa: E741
     """Forget the row in ring column `slot`, which is about to be evicted; the last place moves."""
     watch, columns = layout.watch(I), layout.columns(I)[b]
+    if watch[b, W_TOUCHED] != 0:
+        return
     place, last = 0, watch[b, W_COUNT] - 1
     while place <= last and columns[place] != slot:
         place += 1
     if place > last:
         return
-    values, anchors, order = layout.values(F, I)[b], layout.anchors(F, I)[b], layout.order(I)[b]
+    values, order = layout.values(F, I)[b], layout.order(I)[b]
     packed, held, bounds = layout.packed(F, I), layout.held(I), layout.bounds(I)
-    columns[place], values[place], anchors[place] = columns[last], values[last], anchors[last]
+    columns[place], values[place] = columns[last], values[last]
     for k in range(bounds[b], bounds[b + 1]):
         packed[held[k, 0], place] = packed[held[k, 0], last]
     kept = 0
@@ -122,10 +119,8 @@ def roll_book(F: Float64, I: Int64, b: int, head: int, slot: int) -> None:  # no
         if I[H_ROWS] > 0:
             close_row(F, I, b, head)
         drop_row(F, I, b, slot)
-        layout.anchored(F, I)[b, slot] = 0.0
     if I[H_ROWS] > 0 and slot != head:
         layout.complete(I)[b] -= int(missing[b, slot] == 0 and layout.rows(I)[slot] != NEVER)
-    layout.pnl(F, I)[b, slot] = 0.0
     missing[b, slot] = bounds[b + 1] - bounds[b]
     layout.complete(I)[b] += int(missing[b, slot] == 0)  # a book that holds nothing
     layout.limits(F, I)[b, L_OPEN] = 0.0
@@ -137,10 +132,6 @@ def recover(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
     """After the assets have rolled: the floor under new extremes, another try after a fall back."""
     watch = layout.watch(I)
     if I[H_PLACES] == 0:
-        watch[b, W_SINCE] += 1
-        if watch[b, W_SINCE] >= REVALUE_EVERY:
-            watch[b, W_SINCE] = 0
-            revalue(F, I, b)
         return
     if watch[b, W_TOUCHED] != 0:
         watch[b, W_TOUCHED], watch[b, W_STALE], watch[b, W_SINCE] = 0, AMENDED, -1

@@ -18,13 +18,12 @@ import math
 import numpy as np
 
 from rtre.kernels import layout
-from rtre.kernels.books import anchor, cell, is_current, reprice, revalue
+from rtre.kernels.books import reprice, sum_book
 from rtre.kernels.candidates import advance
 from rtre.kernels.ends import slide_ends
 from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
     AMENDED,
-    ANCHOR,
     APPLIED,
     BAD_PRICE,
     BAD_TIME,
@@ -62,6 +61,7 @@ from rtre.kernels.layout import (
     W_COUNT,
     W_FRESH,
     W_STALE,
+    W_TOUCHED,
 )
 from rtre.kernels.marks import keep_holders
 from rtre.market import ASSET, PRICE, TS_EVENT, TS_INIT, Float64, Int64
@@ -168,7 +168,7 @@ def apply(F: Float64, I: Int64, i: int, price: float, interval: int) -> bool:  #
     one_interval = clocks[i, C_BASE_INTERVAL] == interval - 1  # not across a gap
     new = price / prices[i, BASE] - 1.0 if one_interval else math.nan
 
-    far = update_books(F, I, i, slot, price, last, new)
+    update_books(F, I, i, slot, price, last, new)
     if slot >= 0:
         mark_cell(F, I, i, slot, new)
     prices[i, LAST] = price
@@ -176,9 +176,12 @@ def apply(F: Float64, I: Int64, i: int, price: float, interval: int) -> bool:  #
     clocks[i, C_CONFIRMED] = 0
     if math.isnan(last):
         price_holdings(F, I, i)
-    if far or (slot >= 0 and slot != I[H_HEAD]):
-        amend_books(F, I, i, slot, far)
-    return I[H_EVERY_TICK] == 0 or keep_holders(F, I, i)
+    if I[H_EVERY_TICK] == 0:
+        return True
+    # what a far move and the way back leave in running sums is of the size of the larger price
+    if price > 2.0 * last or 2.0 * price < last or (slot >= 0 and slot != I[H_HEAD]):
+        sum_holders(F, I, i)
+    return keep_holders(F, I, i)
 
 
 @inlined
@@ -190,54 +193,44 @@ def update_books(
     price: float,
     last: float,
     new: float,
-) -> bool:
-    """Move the books that hold asset `i` to `price`, and its return in column `slot` to `new`.
-
-    Returns whether `price` is far from where a book was last summed: what such a move and the way
-    back leave in the sums is of the size of the larger price.
-    """
+) -> None:
+    """Move the books that hold asset `i` to `price`, and its return in column `slot` to `new`."""
     holdings, book, first = layout.holdings(F, I), layout.book(I), layout.first(I)
     complete, dirty, missing = layout.complete(I), layout.dirty(I), layout.missing(I)
-    pnl, limits, watch = layout.pnl(F, I), layout.limits(F, I), layout.watch(I)
+    moving, limits, watch = layout.moving(F, I), layout.limits(F, I), layout.watch(I)
     column = layout.returns(F, I)[i]
     what = CHANGED if slot < 0 or slot == I[H_HEAD] else CHANGED | CLOSED
     dirty[i] |= what
     old = column[slot] if slot >= 0 else math.nan
     before = 0.0 if math.isnan(old) else old
     after = 0.0 if math.isnan(new) else new
-    priced = not math.isnan(last)
-    far = False
+    priced, every_tick = not math.isnan(last), I[H_EVERY_TICK] != 0
     for h in range(first[i], first[i + 1]):
         b = book[h]
         dirty[I[H_ASSETS] + b] |= what
         watch[b, W_FRESH] = 0
-        if is_current(I, watch, b):
+        if every_tick and watch[b, W_TOUCHED] != 0:
             if priced:
-                reprice(pnl[b], column, holdings[h, UNITS] * (price - last))
+                reprice(moving[b], column, holdings[h, UNITS] * (price - last))
             if slot >= 0:
-                pnl[b, slot] += holdings[h, UNITS] * price * (after - before)
-            far = far or price > 2.0 * last or 2.0 * price < last
-        else:
-            anchored_at = holdings[h, ANCHOR]
-            far = far or price > 2.0 * anchored_at or 2.0 * price < anchored_at
-            if I[H_EVERY_TICK] != 0 and watch[b, W_STALE] == 0 and priced:
-                advance(
-                    layout.values(F, I)[b],
-                    layout.packed(F, I)[h],
-                    limits[b],
-                    holdings[h],
-                    layout.extremes(F, I)[i],
-                    watch[b, W_COUNT],
-                    price,
-                    last,
-                )
-                if slot == I[H_HEAD]:
-                    limits[b, L_OPEN] += holdings[h, UNITS] * (price * after - last * before)
+                moving[b, slot] += holdings[h, UNITS] * price * (after - before)
+        elif every_tick and watch[b, W_STALE] == 0 and priced:
+            advance(
+                layout.values(F, I)[b],
+                layout.packed(F, I)[h],
+                limits[b],
+                holdings[h],
+                layout.extremes(F, I)[i],
+                watch[b, W_COUNT],
+                price,
+                last,
+            )
+            if slot == I[H_HEAD]:
+                limits[b, L_OPEN] += holdings[h, UNITS] * (price * after - last * before)
         if slot >= 0:
             gaps = missing[b, slot]
             missing[b, slot] = gaps + int(math.isnan(new)) - int(math.isnan(old))
             complete[b] += int(missing[b, slot] == 0) - int(gaps == 0)
-    return far
 
 
 @kernel
@@ -246,24 +239,19 @@ def price_holdings(F: Float64, I: Int64, i: int) -> None:  # noqa: E741
     prices, holdings, first = layout.prices(F, I), layout.holdings(F, I), layout.first(I)
     prices[i, CLOSE] = prices[i, LAST]
     for h in range(first[i], first[i + 1]):
-        holdings[h, ANCHOR] = holdings[h, CHOSEN] = prices[i, LAST]
+        holdings[h, CHOSEN] = prices[i, LAST]
 
 
 @kernel
-def amend_books(F: Float64, I: Int64, i: int, slot: int, far: bool) -> None:  # noqa: E741
-    """Sum afresh what a late tick, or a price far from the last sums, has made inexact."""
+def sum_holders(F: Float64, I: Int64, i: int) -> None:  # noqa: E741
+    """Leave nothing of what ticks have added up in the books that hold asset `i`."""
     watch, book, first = layout.watch(I), layout.book(I), layout.first(I)
     for h in range(first[i], first[i + 1]):
         b = book[h]
-        if is_current(I, watch, b):
-            if far:
-                revalue(F, I, b)
-            continue
-        watch[b, W_STALE] = AMENDED
-        if far:
-            anchor(F, I, b)
-        elif slot != I[H_HEAD]:
-            layout.anchored(F, I)[b, slot] = cell(F, I, b, slot, ANCHOR)
+        if watch[b, W_TOUCHED] != 0:
+            sum_book(F, I, b, layout.moving(F, I)[b])
+        else:
+            watch[b, W_STALE] = AMENDED
 
 
 @kernel

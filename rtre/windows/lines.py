@@ -26,8 +26,8 @@ Evaluation = Literal["every-tick", "per-batch", "on-demand"]
 EVALUATIONS = get_args(Evaluation)
 """``every-tick``: VaR and ES of each line that a tick moves are current after that tick, and their
 peaks are kept. ``per-batch``: a tick costs the books nothing; their tails are worked out when asked
-for, from a few candidate rows. ``on-demand``: each tick updates the whole P&L of the books, for
-models that look at all of it.
+for, from a few candidate rows. ``on-demand``: from all rows, for models that look at them anyway.
+What `Lines.tails` gives is the same in all three, to the bit.
 """
 
 
@@ -231,10 +231,9 @@ class Lines:
         return int(stop) - first
 
     def _renew(self) -> None:
-        """Take the look at all rows that some books wait for, and go on with every tick."""
+        """Take the look at all rows that some books wait for after a tick."""
         choose.renew_books(self.floats, self.ints)
-        if self.every_tick:
-            marks.keep_all(self.floats, self.ints, True)
+        marks.keep_all(self.floats, self.ints, True)
 
     def open_row(self, interval: int) -> None:
         """Close the open grid interval and open `interval`, evicting the oldest row if need be."""
@@ -298,7 +297,10 @@ class Lines:
     def tails(self, which: Int64, out: Float64) -> None:
         """Tails of some lines as plain order statistics; `rtre.kernels.marks.tails_of_lines`."""
         if marks.tails_of_lines(self.floats, self.ints, which, out):
-            self._renew()
+            if self.every_tick:
+                self.refresh(which)
+            else:
+                choose.renew_books(self.floats, self.ints)
             marks.tails_of_lines(self.floats, self.ints, which, out)
 
     def take_peaks(self, out: Float64) -> None:

@@ -90,8 +90,8 @@ def compare_tails(lines: Lines) -> None:
             want = attrs.astuple(tail_of_sorted(losses, tail_ranks(len(losses), confidence)))[:5]
             want = [want[k] for k in (0, 1, 2, 3, 4)]
             np.testing.assert_allclose(out[line, c], want, rtol=1e-9, atol=1e-8)
-            if lines.every_tick:
-                assert kept[line, c, :2].tolist() == out[line, c, :2].tolist()
+            if lines.every_tick:  # kept by adding up ticks, within this test some hundred
+                np.testing.assert_allclose(kept[line, c, :2], want[:2], rtol=1e-9, atol=1e-8)
 
 
 prices = st.one_of(

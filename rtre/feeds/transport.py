@@ -21,6 +21,7 @@ import trio
 import trio_websocket
 
 from rtre.errors import ConnectFailedError, HandshakeFailedError, LinkClosedError, RtreError
+from rtre.feeds.tls import TlsStream
 from rtre.feeds.wire import LinkLimits, LinkStatistics, WireStream
 from rtre.venues.frames import Frames
 
@@ -249,7 +250,7 @@ async def _start_tls(
     stream: trio.SocketStream, target: _Target, ssl_context: ssl.SSLContext
 ) -> trio.abc.Stream:
     """TLS over `stream`, which is closed if that fails or is cancelled."""
-    secure = trio.SSLStream(stream, ssl_context, server_hostname=target.host, https_compatible=True)
+    secure = TlsStream(stream, ssl_context, target.host)
     try:
         await secure.do_handshake()
     except trio.BrokenResourceError as error:

@@ -43,6 +43,11 @@ _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])(?: |\r?\n)")
 _OVERHEAD = 1024  # charged per queued read, so that many tiny reads are bounded as well
 _LOST = 1006
 
+# The buffer of a read is allocated anew, and from 128 KiB on the C library maps and unmaps pages
+# for it: a read of 100 bytes took 2 us with 64 KiB and 22 us with 256 KiB. A saturated link gains
+# more than that from fewer, larger reads (0.81 against 0.67 us a frame to columns).
+_CALM_BYTES = 65536
+
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if not value > 0:
@@ -51,7 +56,10 @@ def _positive(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
 
 @attrs.frozen
 class LinkLimits:
-    """Bounds of one connection: times in seconds, sizes in bytes."""
+    """Bounds of one connection: times in seconds, sizes in bytes.
+
+    `read_bytes` bounds a read of a busy link; a calm one is read 64 KiB at a time.
+    """
 
     connect_s: float = attrs.field(default=5.0, validator=_positive)
     handshake_s: float = attrs.field(default=5.0, validator=_positive)
@@ -59,7 +67,7 @@ class LinkLimits:
     send_s: float = attrs.field(default=5.0, validator=_positive)
     message_bytes: int = attrs.field(default=1 << 20, validator=_positive)
     fragments: int = attrs.field(default=1024, validator=_positive)
-    read_bytes: int = attrs.field(default=65536, validator=_positive)
+    read_bytes: int = attrs.field(default=262_144, validator=_positive)
     queue_bytes: int = attrs.field(default=8 << 20, validator=_positive)
 
 
@@ -141,6 +149,7 @@ class WireStream(trio.abc.Stream):
         self._torn = False  # a frame was sent in part: nothing may follow it
         self._parting = False  # our last frame is on its way: nothing may follow it either
         self._listening = True
+        self._busy = False
         self._bytes = self._reads = self._partial_dropped = self._stalls = 0
         self._last_byte_s = trio.current_time()
 
@@ -258,8 +267,9 @@ class WireStream(trio.abc.Stream):
 
     async def _read(self) -> bytes:
         """One read of the socket; b"" if it has ended, however it did."""
+        size = self._limits.read_bytes if self._busy else min(_CALM_BYTES, self._limits.read_bytes)
         try:
-            data = bytes(await self._inner.receive_some(self._limits.read_bytes))
+            data = bytes(await self._inner.receive_some(size))
         except trio.ClosedResourceError:
             data, text = b"", "closed by us"
         except trio.BrokenResourceError:
@@ -267,6 +277,7 @@ class WireStream(trio.abc.Stream):
         else:
             text = "the peer hung up without a close frame"
         self._last_byte_s = trio.current_time()
+        self._busy = len(data) > _CALM_BYTES // 2
         if not data:
             if self._head is not None:
                 self.refuse("hung up during the handshake")

@@ -201,7 +201,7 @@ class Pipeline:
             return
         step = 1 if self._every_tick else len(item)
         for start in range(0, len(item), step):
-            batch = item[start : start + step]
+            batch = item if step == len(item) else item[start : start + step]
             self.engine.update(batch)
             self._first_ns = self._first_ns or int(batch.ts_init_ns[0])
             self._data_ns = max(self._data_ns, int(batch.ts_init_ns[-1]))

@@ -115,7 +115,7 @@ class Columns:
     def write(self, out: TickBuffer) -> int:
         """Append everything to `out`; returns how many ticks that are."""
         n = len(self.asset)
-        if n == 1:  # the usual read of a calm link: five slices would cost four times as much
+        if n == 1:  # the usual read of a calm link: five slices would take three times as long
             out.append(
                 self.asset[0],
                 self.price[0],
@@ -182,13 +182,18 @@ class TwoTierVenue(Venue):
         """The fast tier: decode frames from `start` on; returns the first that is odd."""
         out.reserve(frames.buffer.size // TRADE_BYTES + 1)
         first = out.count
+        literals, steps = self.template
+        names, offsets, slots = self._packed
         found, out.count, passed = scan(
             frames.buffer,
             frames.starts,
             frames.ends,
             start,
-            *self.template,
-            *self._packed,
+            literals,
+            steps,
+            names,
+            offsets,
+            slots,
             self.last_id,
             self._notes,
             out.asset,

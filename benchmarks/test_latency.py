@@ -18,8 +18,6 @@ after the sleep.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import multiprocessing
 import re
@@ -42,6 +40,7 @@ from rtre.venues.finnhub import Finnhub
 
 from tables import headline, table
 from test_engine import START, WINDOW, filled
+from test_wire import accept_key
 
 SECONDS = 1.5
 ROUNDS = 3
@@ -68,13 +67,7 @@ def _send_paced(client: socket.socket, frames: int) -> None:
     request = b""
     while b"\r\n\r\n" not in request:
         request += client.recv(65536)
-    found = re.search(rb"Sec-WebSocket-Key: (.*)\r\n", request)
-    assert found is not None
-    digest = hashlib.sha1(found[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
-    client.sendall(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
-    )
+    client.sendall(accept_key(request))
     due, number = time.monotonic() + 0.2, 0
     while True:
         time.sleep(max(0.0, due - time.monotonic()))

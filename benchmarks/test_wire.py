@@ -69,19 +69,24 @@ BLOCK = b"".join(bytes([0x81, len(p)]) + p for p in payloads(2000))
 # ---- the sender, in a process of its own
 
 
+def accept_key(request: bytes) -> bytes:
+    """The response head to a client's request."""
+    key = re.search(rb"Sec-WebSocket-Key: (.*)\r\n", request)
+    assert key is not None
+    digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+    )
+
+
 async def _blast(stream: trio.SocketStream, context: ssl.SSLContext | None, block: bytes) -> None:
     secure = trio.SSLStream(stream, context, server_side=True) if context else stream
     try:
         request = b""
         while b"\r\n\r\n" not in request:
             request += await secure.receive_some()
-        key = re.search(rb"Sec-WebSocket-Key: (.*)\r\n", request)
-        assert key is not None
-        digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
-        await secure.send_all(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
-        )
+        await secure.send_all(accept_key(request))
         while True:
             await secure.send_all(block)
     except (trio.BrokenResourceError, trio.ClosedResourceError):

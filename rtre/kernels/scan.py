@@ -26,6 +26,7 @@ once, as IEEE 754 wants it (W. D. Clinger, "How to read floating point numbers a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_letters, digits
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,10 @@ MORE = (_MORE, 0)  #: it ends here: a comma leads back to its beginning
 TRADE = (_ROW, 0)  #: all values of a trade have been seen
 REST = (_REST, 0)  #: last: whatever follows, the frame carries no trade
 
-_QUOTE, _COMMA, _ZERO, _BACKSLASH = 0x22, 0x2C, 0x30, 0x5C
+_QUOTE, _COMMA, _ZERO = 0x22, 0x2C, 0x30
 _FNV_BASIS, _FNV_PRIME, _32_BITS = np.int64(2166136261), np.int64(16777619), np.int64(0xFFFFFFFF)
+_IN_TEXT = np.array([0x20 <= c <= 0x7E and c != 0x5C for c in range(256)])  # 0x5C: a backslash
+_IN_NAME = np.array([chr(c) in ascii_letters + digits + "_" for c in range(256)])
 _TRUE, _FALSE = int.from_bytes(b"true", "big"), int.from_bytes(b"false", "big")
 
 
@@ -160,26 +163,20 @@ def mark(  # noqa: PLR0912, PLR0915 - one flat loop; see the module's text
     steps: Int64,
     notes: Int64,
 ) -> tuple[int, int, int]:
-    """Fit frames from `frame` on to the templates and note their values, while there is room.
-
-    Returns the first frame that is odd or has no room any more, the count of notes, and how many
-    frames were passed over.
-    """
+    """Fit frames, while there is room; gives the first odd frame, and counts of notes and passed."""
     row, passed, first = 0, 0, 0
     while frame < starts.size:
         at, end = starts[frame], ends[frame]
         filled, step, fits = row, first, False
         plain: Any = True
         while plain:
-            k, stop = steps[step, 0], steps[step, 1]
-            what, column = steps[step, 2], steps[step, 3]
+            k, stop, what, column = steps[step, 0], steps[step, 1], steps[step, 2], steps[step, 3]
             if at + stop - k > end:
                 break
             while k < stop and buffer[at] == literals[k]:
                 k += 1
                 at += 1
-            full = what <= _ROW and filled == len(notes)
-            if k < stop or what >= _STOP or full:
+            if k < stop or what >= _STOP or (what <= _ROW and filled == len(notes)):
                 fits = k == stop and (what == _REST or (what == _STOP and at == end))
                 passed += fits and what == _REST
                 break
@@ -201,8 +198,7 @@ def mark(  # noqa: PLR0912, PLR0915 - one flat loop; see the module's text
                 notes[filled, column], notes[filled, column + 1] = value, places
             elif what == _TEXT:
                 while at < end and buffer[at] != _QUOTE:
-                    byte = buffer[at]
-                    plain = plain and 0x20 <= byte <= 0x7E and byte != _BACKSLASH
+                    plain = plain and _IN_TEXT[buffer[at]]
                     at += 1
                 notes[filled, column], notes[filled, column + 1] = begin, at
             elif what == _WORD:
@@ -217,19 +213,14 @@ def mark(  # noqa: PLR0912, PLR0915 - one flat loop; see the module's text
                 at += 1
                 step = column - 1
             elif what == _NAME:
-                while at < end:
-                    byte, lower = buffer[at], buffer[at] | 0x20
-                    if not (0x61 <= lower <= 0x7A or 0x30 <= byte <= 0x39 or byte == 0x5F):
-                        break
+                while at < end and _IN_NAME[buffer[at]]:
                     at += 1
                 plain = at > begin
             step += 1
+        first = 0 if fits else steps[first, 4]
         if fits:
-            row, first = filled, 0
-            frame += 1
-            continue
-        first = steps[first, 4]
-        if first == 0:
+            row, frame = filled, frame + 1
+        elif first == 0:
             break
     return frame, row, passed
 

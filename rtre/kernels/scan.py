@@ -163,7 +163,7 @@ def mark(  # noqa: PLR0912, PLR0915 - one flat loop; see the module's text
     steps: Int64,
     notes: Int64,
 ) -> tuple[int, int, int]:
-    """Fit frames, while there is room; gives the first odd frame, and counts of notes and passed."""
+    """Fit frames, while there is room; the first odd frame, and counts of notes and passed."""
     row, passed, first = 0, 0, 0
     while frame < starts.size:
         at, end = starts[frame], ends[frame]

@@ -235,9 +235,11 @@ class Pipeline:
 
     def _outside(self) -> TickCounts:
         """Ticks that ended in the feeds or in the inbox; the same object while none has."""
-        refused = [feed.refused() for feed in self.feeds]
-        rejected = sum(r for r, _ in refused)
-        duplicate = sum(d for _, d in refused)
+        rejected = duplicate = 0
+        for feed in self.feeds:
+            refused, repeated = feed.refused()
+            rejected += refused
+            duplicate += repeated
         last = self._last_outside
         if (rejected, duplicate, self._inbox.conflated) != (
             last.rejected,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import json
 import unicodedata
+from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
@@ -218,9 +219,13 @@ class TwoTierVenue(Venue):
         refusals: Refusals,
     ) -> None:
         view = frames.buffer.data
-        bounds = zip(
-            frames.starts[start:stop].tolist(), frames.ends[start:stop].tolist(), strict=True
-        )
+        bounds: Iterable[tuple[int, int]]
+        if stop - start == 1:  # 0.3 us where the lists take 2.0
+            bounds = ((int(frames.starts[start]), int(frames.ends[start])),)
+        else:
+            bounds = zip(
+                frames.starts[start:stop].tolist(), frames.ends[start:stop].tolist(), strict=True
+            )
         columns = Columns()
         for i, (begin, end) in enumerate(bounds, start):
             self.read_frame(view[begin:end], i, ts_init_ns, columns, refusals)

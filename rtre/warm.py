@@ -158,9 +158,9 @@ def _wire_steps() -> Iterator[Step]:
     cut: list[Frames] = []
 
     def feed() -> None:
-        # one whole text message, unmasked, as a venue sends it
-        frames = MessageCutter().feed(bytes((0x81, len(_MESSAGE))) + _MESSAGE)
-        assert frames is not None, "a whole message was fed"
+        # two whole text messages, unmasked, as a venue sends them; one alone needs no kernel
+        frames = MessageCutter().feed(2 * (bytes((0x81, len(_MESSAGE))) + _MESSAGE))
+        assert frames is not None, "whole messages were fed"
         cut.append(frames)
 
     def decode() -> None:

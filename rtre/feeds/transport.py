@@ -12,8 +12,9 @@ import ipaddress
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -21,7 +22,9 @@ import trio
 import trio_websocket
 
 from rtre.errors import ConnectFailedError, HandshakeFailedError, LinkClosedError, RtreError
-from rtre.feeds.wire import LinkLimits, LinkStatistics, WireStream
+from rtre.feeds.limits import LinkLimits, LinkStatistics
+from rtre.feeds.tls import TlsStream
+from rtre.feeds.wire import WireStream
 from rtre.venues.frames import Frames
 
 __all__ = ["Link", "LinkLimits", "LinkStatistics", "check_url", "open_link"]
@@ -69,6 +72,19 @@ class Link:
             When the connection has ended and everything received before was handed out.
         """
         return await self._wire.receive()
+
+    async def deliver(self, take: Callable[[Frames], None]) -> NoReturn:
+        """Have `take` called with the messages of each read, until the connection ends.
+
+        Saves the wake of a task per read. `take` runs in the task that reads the socket: it should
+        return soon. What it raises comes out of here.
+
+        Raises
+        ------
+        LinkClosedError
+            When the connection has ended and everything received before was handed out.
+        """
+        await self._wire.deliver(take)
 
     async def send(self, text: str) -> None:
         """Send one text message.
@@ -249,7 +265,7 @@ async def _start_tls(
     stream: trio.SocketStream, target: _Target, ssl_context: ssl.SSLContext
 ) -> trio.abc.Stream:
     """TLS over `stream`, which is closed if that fails or is cancelled."""
-    secure = trio.SSLStream(stream, ssl_context, server_hostname=target.host, https_compatible=True)
+    secure = TlsStream(stream, ssl_context, target.host)
     try:
         await secure.do_handshake()
     except trio.BrokenResourceError as error:

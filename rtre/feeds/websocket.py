@@ -7,6 +7,7 @@ session begins. Everything else that is raised here is a bug, and stops the prog
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import ssl
@@ -30,7 +31,7 @@ log = logging.getLogger("rtre.feed")
 
 _REFUSED = frozenset({401, 403})
 _REFUSED_DELAY_S = 60.0  #: a token does not become right by trying again soon
-_BUSY_DELAY_S = 30.0  #: after HTTP 429, at least
+_BUSY_DELAY_S = 30.0  #: after HTTP 429, at least; longer where a Retry-After says so
 
 
 class WebSocketFeed:
@@ -137,10 +138,14 @@ class WebSocketFeed:
 
     def _delay_after(self, failure: LinkError) -> float:
         delay = self._backoff.next_delay(self._last_data - self._first_data)
-        status = failure.status if isinstance(failure, HandshakeFailedError) else None
-        if status in _REFUSED:
-            return delay + _REFUSED_DELAY_S
-        return delay + _BUSY_DELAY_S if status == 429 else delay
+        if not isinstance(failure, HandshakeFailedError):
+            return delay
+        floor = failure.retry_after_s or 0.0
+        if failure.status in _REFUSED:
+            floor = max(floor, _REFUSED_DELAY_S)
+        elif failure.status == 429:
+            floor = max(floor, _BUSY_DELAY_S)
+        return floor + delay  # the jitter stays, or all who were sent away come back together
 
     async def _session(self, out: TickChannel) -> None:
         """One connection, from the handshake to the `LinkError` that ends it."""
@@ -182,14 +187,13 @@ class WebSocketFeed:
             nursery.start_soon(self._watch, link, nursery.cancel_scope)
             buffer = TickBuffer()
             try:
-                while True:
-                    self._take(await link.receive(), buffer, out)
+                await link.deliver(functools.partial(self._take, buffer, out))
             except LinkClosedError as error:  # caught here: a nursery would wrap it in a group
                 ended = error
             nursery.cancel_scope.cancel()
         raise ended
 
-    def _take(self, frames: Frames, buffer: TickBuffer, out: TickChannel) -> None:
+    def _take(self, buffer: TickBuffer, out: TickChannel, frames: Frames) -> None:
         """Record, decode and hand on the messages of one read."""
         now = self._clock_ns()
         if self._recorder is not None:

@@ -1,18 +1,21 @@
 """Scan JSON payloads of one exact shape straight into tick columns, many frames in one call.
 
-This is not a JSON parser. It is given a template, the very bytes that a venue writes with holes
-where the values go, and takes a frame only if it fits in every byte; at the first frame that is odd
-in any way (white space, an escape, an exponent, an unknown symbol, a price of zero, a missing trade
-id ...) it stops, leaves no trace of that frame, and says where. The caller then decodes it with a
-real parser, which also words the complaint. So the scanner needs to know what is plain, never what
-is wrong.
+This is not a JSON parser. It is given templates, the very bytes that a venue writes with holes
+where the values go, and takes a frame only if it fits one in every byte; at the first frame that is
+odd in any way (white space, an escape, an exponent, an unknown symbol, a price of zero, a missing
+trade id ...) it stops, leaves no trace of that frame, and says where. The caller then decodes it
+with a real parser, which also words the complaint. So the scanner needs to know what is plain,
+never what is wrong. A template may end with `REST`: such frames begin like a message that is known
+to carry no trade, and are passed over without a look at what follows.
 
-Two flat loops take turns over a few dozen trades at a time: `mark` fits the frames to the template
+Two flat loops take turns over a few dozen trades at a time: `mark` fits the frames to the templates
 and notes the digits and places of the values; `settle` makes ticks of the notes and judges them.
 They call nothing, because each array handed to a function costs two atomic operations on its
 reference count: with a function for every kind of hole a trade took 1.3 times as long (467 against
 358 ns, 98-byte frames, a busy core). One loop written by hand for Finnhub alone took 200 ns; a
-template costs more and makes a venue's shape data.
+template costs more and makes a venue's shape data. Each frame is tried against the templates in
+turn; with a call for each template and run of frames, a stream that mixes its kinds paid for a call
+every frame or two.
 
 Numbers are correctly rounded. The digits of a decimal number make an integer m and a power of ten
 k; where m <= 2^53 and k <= 22 both are doubles without error, so the one division m / 10^k rounds
@@ -23,6 +26,7 @@ once, as IEEE 754 wants it (W. D. Clinger, "How to read floating point numbers a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_letters, digits
 from typing import Any
 
 import numpy as np
@@ -45,9 +49,10 @@ _POWERS = 10.0 ** np.arange(MOST_DIGITS + 1)
 
 # Columns of a note, two for each value: mantissa and decimal places, or begin and end.
 _PRICE, _SIZE, _TIME, _ID, _SYMBOL, _NOWHERE, _FRAME, _COLUMNS = 0, 2, 4, 6, 8, 10, 12, 16
+_PASSED = 13  # frames passed over before this one
 
 # What is done after the literal of a step.
-_DECIMAL, _INTEGER, _TEXT, _WORD, _ROW, _MORE, _BEGIN, _STOP = 0, 1, 2, 3, 4, 5, 6, 7
+_DECIMAL, _INTEGER, _TEXT, _WORD, _ROW, _MORE, _BEGIN, _NAME, _STOP, _REST = range(10)
 
 # Holes of a template, as (what is done, column of the note).
 PRICE = (_DECIMAL, _PRICE)
@@ -58,23 +63,27 @@ SYMBOL = (_TEXT, _SYMBOL)
 ANY_INTEGER = (_INTEGER, _NOWHERE)
 ANY_TEXT = (_TEXT, _NOWHERE)  #: up to the next quote, of printable ASCII without escapes
 ANY_BOOLEAN = (_WORD, _NOWHERE)
+ANY_NAME = (_NAME, _NOWHERE)  #: one or more ASCII letters, digits and underscores
 BEGIN = (_BEGIN, 0)  #: something begins here that may come several times; groups may be nested
 MORE = (_MORE, 0)  #: it ends here: a comma leads back to its beginning
 TRADE = (_ROW, 0)  #: all values of a trade have been seen
+REST = (_REST, 0)  #: last: whatever follows, the frame carries no trade
 
-_QUOTE, _COMMA, _ZERO, _BACKSLASH = 0x22, 0x2C, 0x30, 0x5C
+_QUOTE, _COMMA, _ZERO = 0x22, 0x2C, 0x30
 _FNV_BASIS, _FNV_PRIME, _32_BITS = np.int64(2166136261), np.int64(16777619), np.int64(0xFFFFFFFF)
+_IN_TEXT = np.array([0x20 <= c <= 0x7E and c != 0x5C for c in range(256)])  # 0x5C: a backslash
+_IN_NAME = np.array([chr(c) in ascii_letters + digits + "_" for c in range(256)])
 _TRUE, _FALSE = int.from_bytes(b"true", "big"), int.from_bytes(b"false", "big")
 
 
 def make_template(*parts: bytes | tuple[int, int]) -> tuple[UInt8, Int64]:
-    """Turn literal bytes and holes into what `scan` takes: literals, and steps (n, 4).
+    """Turn literal bytes and holes into what `scan` takes: literals, and steps (n, 5).
 
-    A step is: begin and end of its literal, what is done after it, and the column that this goes
-    to, or the step that a comma leads back to.
+    A step is: begin and end of its literal, what is done after it, the column that this goes to (or
+    the step that a comma leads back to), and in the first step where the next template begins.
     """
     literals, begin = b"", 0
-    steps: list[tuple[int, int, int, int]] = []
+    steps: list[tuple[int, int, int, int, int]] = []
     open_groups: list[int] = []
     for part in parts:
         if isinstance(part, bytes):
@@ -82,12 +91,28 @@ def make_template(*parts: bytes | tuple[int, int]) -> tuple[UInt8, Int64]:
             continue
         what, column = part
         back = open_groups.pop() if what == _MORE else column
-        steps.append((begin, len(literals), what, back))
+        steps.append((begin, len(literals), what, back, 0))
         begin = len(literals)
         if what == _BEGIN:
             open_groups.append(len(steps))
-    steps.append((begin, len(literals), _STOP, 0))
+    if parts[-1] != REST:
+        steps.append((begin, len(literals), _STOP, 0, 0))
     return np.frombuffer(literals, np.uint8).copy(), np.array(steps, np.int64)
+
+
+def join_templates(*templates: tuple[UInt8, Int64]) -> tuple[UInt8, Int64]:
+    """Several templates as one: a frame is fitted to each in turn. The most frequent goes first."""
+    literals = np.concatenate([part for part, _ in templates])
+    steps, offset, total = [], 0, 0
+    for part, own in templates:
+        moved = own.copy()
+        moved[:, :2] += offset
+        moved[own[:, 2] == _MORE, 3] += total
+        offset, total = offset + len(part), total + len(own)
+        moved[0, 4] = total
+        steps.append(moved)
+    steps[-1][0, 4] = 0
+    return literals, np.concatenate(steps)
 
 
 def make_notes(trades: int = 64) -> Int64:
@@ -137,27 +162,23 @@ def mark(  # noqa: PLR0912, PLR0915 - one flat loop; see the module's text
     literals: UInt8,
     steps: Int64,
     notes: Int64,
-) -> tuple[int, int]:
-    """Fit frames from `frame` on to a template and note their values, while there is room.
-
-    Returns the first frame that is odd or has no room any more, and the count of notes.
-    """
-    row = 0
+) -> tuple[int, int, int]:
+    """Fit frames, while there is room; the first odd frame, and counts of notes and passed."""
+    row, passed, first = 0, 0, 0
     while frame < starts.size:
         at, end = starts[frame], ends[frame]
-        filled, step, fits = row, 0, False
+        filled, step, fits = row, first, False
         plain: Any = True
         while plain:
-            k, stop = steps[step, 0], steps[step, 1]
-            what, column = steps[step, 2], steps[step, 3]
+            k, stop, what, column = steps[step, 0], steps[step, 1], steps[step, 2], steps[step, 3]
             if at + stop - k > end:
                 break
             while k < stop and buffer[at] == literals[k]:
                 k += 1
                 at += 1
-            full = what <= _ROW and filled == len(notes)
-            if k < stop or what == _STOP or full:
-                fits = k == stop and what == _STOP and at == end
+            if k < stop or what >= _STOP or (what <= _ROW and filled == len(notes)):
+                fits = k == stop and (what == _REST or (what == _STOP and at == end))
+                passed += fits and what == _REST
                 break
             begin, dot, value = at, np.int64(-1), np.int64(0)
             if what <= _INTEGER:
@@ -177,8 +198,7 @@ def mark(  # noqa: PLR0912, PLR0915 - one flat loop; see the module's text
                 notes[filled, column], notes[filled, column + 1] = value, places
             elif what == _TEXT:
                 while at < end and buffer[at] != _QUOTE:
-                    byte = buffer[at]
-                    plain = plain and 0x20 <= byte <= 0x7E and byte != _BACKSLASH
+                    plain = plain and _IN_TEXT[buffer[at]]
                     at += 1
                 notes[filled, column], notes[filled, column + 1] = begin, at
             elif what == _WORD:
@@ -187,17 +207,22 @@ def mark(  # noqa: PLR0912, PLR0915 - one flat loop; see the module's text
                     at += 1
                 plain = value in (_TRUE, _FALSE)
             elif what == _ROW:
-                notes[filled, _FRAME] = frame
+                notes[filled, _FRAME], notes[filled, _PASSED] = frame, passed
                 filled += 1
             elif what == _MORE and at < end and buffer[at] == _COMMA:
                 at += 1
                 step = column - 1
+            elif what == _NAME:
+                while at < end and _IN_NAME[buffer[at]]:
+                    at += 1
+                plain = at > begin
             step += 1
-        if not fits:
+        first = 0 if fits else steps[first, 4]
+        if fits:
+            row, frame = filled, frame + 1
+        elif first == 0:
             break
-        row = filled
-        frame += 1
-    return frame, row
+    return frame, row, passed
 
 
 @kernel
@@ -272,7 +297,7 @@ def scan(
     size: Float64,
     ts_event_ns: Int64,
     row: int,
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Scan frames from `frame` on, until one is odd.
 
     Parameters
@@ -280,7 +305,7 @@ def scan(
     buffer, starts, ends : arrays
         Payload i is ``buffer[starts[i]:ends[i]]``.
     literals, steps : arrays
-        From `make_template`.
+        From `make_template` or `join_templates`.
     names, offsets, slots : arrays
         From `pack_symbols`.
     last_id : (n,) or (0,) int64
@@ -294,12 +319,14 @@ def scan(
 
     Returns
     -------
-    frame, row : int
-        The first frame that was not taken, and the first row that was not written.
+    frame, row, passed : int
+        The first frame that was not taken, the first row that was not written, and how many of the
+        frames taken were passed over because they carry no trade.
     """
+    passed = 0
     while frame < starts.size:
-        reached, count = mark(buffer, starts, ends, frame, literals, steps, notes)
-        if count == 0 or row + count > asset.size:
+        reached, count, over = mark(buffer, starts, ends, frame, literals, steps, notes)
+        if reached == frame or row + count > asset.size:
             break
         good = settle(
             buffer, notes, count, names, offsets, slots, last_id,
@@ -309,7 +336,8 @@ def scan(
             frame = int(notes[good, _FRAME])
             while good > 0 and notes[good - 1, _FRAME] == frame:
                 good -= 1
-            return frame, row + good
+            return frame, row + good, passed + int(notes[good, _PASSED])
         row += count
         frame = reached
-    return frame, row
+        passed += over
+    return frame, row, passed

@@ -106,8 +106,9 @@ class Inbox:
                 items.append(self._receive.receive_nowait())
         except (trio.WouldBlock, trio.EndOfChannel):
             pass
-        items += self._pile
-        self._pile, self._piled = [], 0
+        if self._pile:
+            items += self._pile
+            self._pile, self._piled = [], 0
         return _merge(self._taken(items))
 
     async def receive_one(self) -> list[FeedItem]:
@@ -149,6 +150,8 @@ class InboxWriter:
 
 def _merge(items: list[FeedItem]) -> list[FeedItem]:
     """Join neighbouring batches."""
+    if len(items) == 1:
+        return items
     merged: list[FeedItem] = []
     run: list[TickBatch] = []
     for item in (*items, None):

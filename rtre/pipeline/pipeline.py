@@ -103,7 +103,8 @@ class Pipeline:
         self._started: float | None = None
         self._stopped: float | None = None
         self._first_ns = self._data_ns = 0
-        self._batches = self._reports = self._beaten = self._unread = self._timed = 0
+        self._batches = self._reports = self._beaten = self._timed = 0
+        self._in_hand = self._unread = 0  # ticks taken from the inbox: not yet, or never applied
         self._last_outside = TickCounts()
         self._latencies = np.zeros(_LATENCIES, np.int64)
 
@@ -136,7 +137,7 @@ class Pipeline:
         return PipelineStatistics(
             uptime_s=uptime,
             counts=counts,
-            waiting=self._inbox.waiting + self._unread,
+            waiting=self._inbox.waiting + self._in_hand + self._unread,
             batches=self._batches,
             reports=self._reports,
             conflated_reports=self._fanout.conflated,
@@ -178,7 +179,9 @@ class Pipeline:
         receive = self._inbox.receive_one if self._clock_ns is None else self._inbox.receive
         try:
             while True:
-                for item in await receive():
+                items = await receive()
+                self._in_hand = sum(len(item) for item in items if isinstance(item, TickBatch))
+                for item in items:
                     await self._take(item)
         except trio.EndOfChannel:
             await self._publish()
@@ -195,15 +198,18 @@ class Pipeline:
             await self._publish()
             return
         if self._left is not None:
-            self._unread += max(len(item) - self._left, 0)
+            over = max(len(item) - self._left, 0)
+            self._unread += over
+            self._in_hand -= over
             item = item[: self._left]
             self._left -= len(item)
         if not len(item):
             return
         step = 1 if self._every_tick else len(item)
         for start in range(0, len(item), step):
-            batch = item[start : start + step]
+            batch = item if step == len(item) else item[start : start + step]
             self.engine.update(batch)
+            self._in_hand -= len(batch)
             self._first_ns = self._first_ns or int(batch.ts_init_ns[0])
             self._data_ns = max(self._data_ns, int(batch.ts_init_ns[-1]))
             await self._publish()
@@ -230,9 +236,11 @@ class Pipeline:
 
     def _outside(self) -> TickCounts:
         """Ticks that ended in the feeds or in the inbox; the same object while none has."""
-        refused = [feed.refused() for feed in self.feeds]
-        rejected = sum(r for r, _ in refused)
-        duplicate = sum(d for _, d in refused)
+        rejected = duplicate = 0
+        for feed in self.feeds:
+            refused, repeated = feed.refused()
+            rejected += refused
+            duplicate += repeated
         last = self._last_outside
         if (rejected, duplicate, self._inbox.conflated) != (
             last.rejected,

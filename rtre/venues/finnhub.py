@@ -28,6 +28,7 @@ from rtre.kernels.scan import (
     SYMBOL,
     TIME_MS,
     TRADE,
+    join_templates,
     make_template,
 )
 from rtre.venues._codec import (
@@ -42,7 +43,7 @@ from rtre.venues.base import Notice, Venue
 _VALUES = (b'"p":', PRICE, b',"s":"', SYMBOL, b'","t":', TIME_MS, b',"v":', SIZE, b"}", TRADE, MORE)
 _CODES = (b'"c":[', BEGIN, b'"', ANY_TEXT, b'"', MORE, b"],")
 _FIRST, _LAST = b'{"data":[', b'],"type":"trade"}'
-_TEMPLATES = (
+_TEMPLATE = join_templates(
     make_template(_FIRST, BEGIN, b"{", *_CODES, *_VALUES, _LAST),
     make_template(_FIRST, BEGIN, b"{", *_VALUES, _LAST),
     make_template(_FIRST, BEGIN, b'{"c":null,', *_VALUES, _LAST),
@@ -80,7 +81,7 @@ class Finnhub(TwoTierVenue):
     url: ClassVar[str] = "wss://ws.finnhub.io"
     token_env: ClassVar[str | None] = "FINNHUB_TOKEN"
     silence_s: ClassVar[float] = 150.0
-    templates = _TEMPLATES
+    template = _TEMPLATE
 
     def endpoint(self, url: str, token: str | None) -> str:
         """`url` with the token in its query string."""

@@ -398,6 +398,34 @@ def test_a_message_too_big_is_refused_by_its_header_alone() -> None:
         assert ours([head], message_bytes=(1 << 20) - 1).code == 1009
 
 
+LONE = st.one_of(
+    st.text("aé€", max_size=200).map(str.encode), st.binary(max_size=8), st.sampled_from([b"\xff"])
+)
+
+
+@given(st.sampled_from(range(256)), LONE, st.sampled_from([0, 2, 8]), st.integers(-1, 1))
+def test_a_lone_frame_in_one_read_is_the_same_as_in_two(
+    first: int, payload: bytes, size: int, extra: int
+) -> None:
+    length = max(0, len(payload) + extra)
+    short = {0: min(length, 125), 2: 126, 8: 127}[size]
+    long = length.to_bytes(size, "big") if size else b""
+    data = bytes([first, short]) + long + payload
+    assert ours([data]) == ours([data[:1], data[1:]])
+    limit = max(1, len(payload) - 1)
+    assert ours([data], message_bytes=limit) == ours([data[:1], data[1:]], message_bytes=limit)
+
+
+@pytest.mark.parametrize("payload", [b"\xc3\x28", b"\xff", b"ok\x80"])
+def test_a_lone_text_frame_is_checked(payload: bytes) -> None:
+    assert ours([frame(TEXT, payload)]).code == 1007
+    assert ours([frame(BINARY, payload)]).code is None
+
+
+def test_a_lone_frame_with_a_length_that_is_too_long_a_form_is_refused() -> None:
+    assert ours([b"\x81\x7e\x00\x02ab"]).code == 1002
+
+
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_endless_fragments_end_at_the_limit(payload: bytes) -> None:
     first, more = frame(BINARY, payload, fin=False), frame(CONT, payload, fin=False)

@@ -343,6 +343,7 @@ async def test_a_handshake_that_fails_fails_at_once(name: str) -> None:
                     pytest.fail("there is no link")
             await ended.wait()  # the socket is closed
     assert caught.value.status == status
+    assert caught.value.retry_after_s == (9.0 if b"Retry-After: 9" in answer else None)
     assert "ws://127.0.0.1:" in str(caught.value)
     assert_no_secret(caught.value)
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trio
@@ -73,6 +73,10 @@ class ScriptedLink:
                 return Frames.of([step])
         await trio.sleep_forever()
         raise AssertionError
+
+    async def deliver(self, take: Callable[[Frames], None]) -> NoReturn:
+        while True:
+            take(await self.receive())
 
     def statistics(self) -> LinkStatistics:
         return LinkStatistics(
@@ -159,6 +163,25 @@ async def test_a_refused_token_is_not_tried_again_soon(
     world, _, feed = await run_for(300, monkeypatch, list(refused))
     assert len(world.opened) <= 5
     assert "401" in feed.statistics().notice
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "least"),
+    [(429, None, 30.0), (429, 7.0, 30.0), (429, 120.0, 120.0), (503, 90.0, 90.0), (503, None, 0.0)],
+)
+async def test_a_peer_that_asks_to_be_left_alone_is_and_the_jitter_stays(
+    autojump_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    asked: float | None,
+    least: float,
+) -> None:
+    busy = [HandshakeFailedError("refused", status, asked) for _ in range(50)]
+    world, _, _ = await run_for(1000, monkeypatch, list(busy))
+    gaps = [b - a for a, b in zip(world.opened, world.opened[1:], strict=False)]
+    assert least <= min(gaps)
+    assert max(gaps) <= least + 30.0
+    assert len(set(gaps)) == len(gaps)
 
 
 async def test_a_silent_link_is_ended_after_the_venues_own_limit(

@@ -16,6 +16,7 @@ from trio.testing import MemoryReceiveStream, MemorySendStream, memory_stream_pa
 
 from rtre.errors import LinkClosedError
 from rtre.feeds.wire import LinkLimits, WireStream
+from rtre.venues.frames import Frames
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 Memory = trio.StapledStream[MemorySendStream, MemoryReceiveStream]
@@ -294,6 +295,69 @@ async def test_cancelling_a_receive_loses_nothing(autojump_clock: trio.abc.Clock
         with trio.move_on_after(1):
             got += [bytes(m) for m in await wire.receive()]
         assert got == [b"%d" % i for i in range(0, 40, 3)]
+
+
+async def test_delivery_gives_each_read_at_once_and_ends_with_the_link(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    got: list[list[bytes]] = []
+    codes: list[int] = []
+
+    async def consume(wire: WireStream) -> None:
+        try:
+            await wire.deliver(lambda frames: got.append([bytes(m) for m in frames]))
+        except LinkClosedError as error:
+            codes.append(error.code)
+
+    async with opened() as (wire, _, peer), trio.open_nursery() as nursery:
+        await peer.send_all(SESSION)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(consume, wire)
+        await trio.testing.wait_all_tasks_blocked()
+        assert got == [MESSAGES], "what waited comes first"
+        for count in (2, 3):
+            await peer.send_all(SESSION)
+            await trio.testing.wait_all_tasks_blocked()
+            assert got == [MESSAGES] * count
+        assert wire.statistics().queued_bytes == 0
+        await peer.send_all(text(b"last") + b"\x88\x02\x03\xe8")
+    assert got[3:] == [[b"last"]]
+    assert codes == [1000]
+
+
+async def test_cancelling_a_delivery_loses_nothing(autojump_clock: trio.abc.Clock) -> None:
+    got: list[bytes] = []
+
+    def take(frames: Frames) -> None:
+        got.extend(bytes(m) for m in frames)
+
+    async with opened() as (wire, _, peer):
+        for i in range(6):
+            with trio.move_on_after(1):
+                await wire.deliver(take)
+            await peer.send_all(text(b"%d" % i))
+            await trio.testing.wait_all_tasks_blocked()
+            if i % 2:
+                got += [bytes(m) for m in await wire.receive()]
+    assert got == [b"%d" % i for i in range(6)]
+
+
+async def test_what_a_taker_raises_comes_out_of_the_delivery_and_the_link_lives_on(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    def fail(frames: Frames) -> None:
+        raise ZeroDivisionError("a bug")
+
+    async with opened() as (wire, _, peer):
+        await peer.send_all(text(b"a"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(await wire.receive()) == 1
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(peer.send_all, text(b"b"))
+            with pytest.raises(ZeroDivisionError, match="a bug"):
+                await wire.deliver(fail)
+        await peer.send_all(text(b"c"))
+        assert [bytes(m) for m in await wire.receive()] == [b"c"]
 
 
 async def test_nothing_is_kept_once_nobody_listens(autojump_clock: trio.abc.Clock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,17 +13,20 @@ from hypothesis import strategies as st
 from rtre.kernels.scan import (
     ANY_BOOLEAN,
     ANY_INTEGER,
+    ANY_NAME,
     ANY_TEXT,
     BEGIN,
     FIRST_MS,
     LAST_MS,
     MORE,
     PRICE,
+    REST,
     SIZE,
     SYMBOL,
     TIME_MS,
     TRADE,
     TRADE_ID,
+    join_templates,
     make_notes,
     make_template,
     pack_symbols,
@@ -36,7 +40,12 @@ LINE = make_template(
 Tick = tuple[int, float, float, int]
 
 
-def run(
+def run(frames: Sequence[bytes], *args: Any, **options: Any) -> tuple[int, list[Tick]]:
+    """How many frames were taken, and their ticks."""
+    return run_all(frames, *args, **options)[:2]
+
+
+def run_all(
     frames: Sequence[bytes],
     template: tuple[np.ndarray, np.ndarray] = LINE,
     symbols: Sequence[str] = ("A", "BB"),
@@ -44,20 +53,20 @@ def run(
     last_id: np.ndarray | None = None,
     room: int = 4096,
     trades: int = 64,
-) -> tuple[int, list[Tick]]:
-    """How many frames were taken, and their ticks."""
+) -> tuple[int, list[Tick], int]:
+    """How many frames were taken, their ticks, and how many frames were passed over."""
     ends = np.cumsum([len(f) for f in frames], dtype=np.int64)
     starts = ends - np.array([len(f) for f in frames], np.int64)
     buffer = np.frombuffer(b"".join(frames), np.uint8)
     asset, times = np.empty(room, np.int32), np.empty(room, np.int64)
     price, size = np.empty(room), np.empty(room)
     ids = np.empty(0, np.int64) if last_id is None else last_id
-    taken, rows = scan(
+    taken, rows, passed = scan(
         buffer, starts, ends, 0, *template, *pack_symbols(symbols), ids, make_notes(trades),
         asset, price, size, times, 0,
     )  # fmt: skip
     columns = (asset[:rows].tolist(), price[:rows].tolist(), size[:rows].tolist())
-    return taken, list(zip(*columns, times[:rows].tolist(), strict=True))
+    return taken, list(zip(*columns, times[:rows].tolist(), strict=True)), passed
 
 
 def line(price: str = "1.5", size: str = "2", symbol: str = "A", ms: object = MS) -> bytes:
@@ -239,3 +248,51 @@ def test_trade_ids_must_follow_each_other() -> None:
     assert ids((9, "A")) == 0, "a repeat"
     assert ids((10, "A"), (12, "A")) == 1, "a gap"
     assert last_id.tolist() == [10, 2]
+
+
+@pytest.mark.parametrize(
+    ("frame", "fits"),
+    [
+        (b"aZ_09@book", True),
+        (b"a@book and anything at all \xff\x00", True),
+        (b"@book", False),
+        (b"a@boo", False),
+        (b"a-b@book", False),
+        (b"a", False),
+        (b"\xc1@book", False),
+        (b"", False),
+    ],
+)
+def test_what_begins_like_no_trade_is_passed_over(frame: bytes, fits: bool) -> None:
+    template = make_template(ANY_NAME, b"@book", REST)
+    assert run_all([frame], template) == (int(fits), [], int(fits))
+
+
+def test_every_name_character_is_a_letter_a_digit_or_an_underscore() -> None:
+    template = make_template(ANY_NAME, b"@", REST)
+    for code in range(256):
+        plain = code < 128 and (chr(code).isalnum() or chr(code) == "_")
+        assert run([bytes([code, 64])], template)[0] == plain, code
+
+
+KINDS = {"trade": line(), "pair": line() + b"," + line("2"), "book": b"book 1", "list": b"[1,2]|x"}
+MIXED = join_templates(
+    LINE,
+    make_template(b"[", BEGIN, ANY_INTEGER, MORE, b"]|", REST),
+    make_template(b"book", REST),
+)
+
+
+@given(
+    st.lists(st.sampled_from(sorted(KINDS)), max_size=12),
+    st.sampled_from([b"", b"boo", line("0"), line(symbol="C"), line() + b"," + line("0")]),
+    st.integers(2, 5),
+)
+def test_kinds_are_told_apart_in_any_order_up_to_the_first_odd_frame(
+    kinds: list[str], odd: bytes, trades: int
+) -> None:
+    frames = [KINDS[kind] for kind in kinds]
+    taken, ticks, passed = run_all([*frames, odd, *frames], MIXED, trades=trades)
+    assert taken == len(frames)
+    assert len(ticks) == sum({"trade": 1, "pair": 2}.get(kind, 0) for kind in kinds)
+    assert passed == sum(kind in ("book", "list") for kind in kinds)

@@ -205,6 +205,12 @@ def test_other_streams_and_answers_are_ignored_and_counted() -> None:
     assert counts == DecodeCounts(frames=8, ignored=8)
 
 
+def test_a_frame_of_another_stream_is_not_looked_into() -> None:
+    frames = [b'{"stream":"btcusdt@depth@100ms","data":', b'{"stream":"x@bookTicker" not JSON']
+    ticks, counts, notices = both(frames)
+    assert (ticks, notices, counts) == ([], [], DecodeCounts(frames=2, ignored=2))
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
@@ -267,9 +273,25 @@ odd = st.builds(
 )
 
 
+others = st.sampled_from(
+    [
+        b'{"stream":"btcusdt@bookTicker","data":{"u":1,"s":"BTCUSDT","b":"1","B":"2"}}',
+        b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"b":[],"a":[]}}',
+        b'{"stream":"ethusdt@depth5","data":{"lastUpdateId":1,"bids":[],"asks":[]}}',
+        b'{"stream":"x_1@aggTrade","data":{"e":"aggTrade","a":1}}',
+        b'{"stream":"btcusdt@kline_1m","data":{"e":"kline"}}',
+        b'{"e":"depthUpdate","E":1,"s":"BTCUSDT","b":[]}',
+        b'{"u":120,"s":"BTCUSDT","b":"1"}',
+        b'{"u":0120,"s":"BTCUSDT","b":"1"}',
+        b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}',
+        b'{"stream":"btcusdt@depth',
+    ]
+)
+
+
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    data = bytearray(draw(st.one_of(plain, odd)))
+    data = bytearray(draw(st.one_of(plain, odd, others)))
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(data)))
         piece = draw(
@@ -293,7 +315,8 @@ def runs(draw: st.DrawFn) -> list[bytes]:
 
 
 streams = st.lists(
-    st.one_of(runs(), runs(), st.one_of(plain, odd, mutated()).map(lambda f: [f])), max_size=8
+    st.one_of(runs(), runs(), st.one_of(plain, odd, others, mutated()).map(lambda f: [f])),
+    max_size=8,
 ).map(lambda groups: [f for group in groups for f in group])
 
 

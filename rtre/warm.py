@@ -139,6 +139,8 @@ class _Market:
 
     def report(self) -> None:
         self.engine.report(self._interval * _SECOND)
+        # where a book falls back this comes in the middle of a run
+        self.engine.lines.refresh(np.arange(len(self.engine.lines)))
 
     def reconnect(self) -> None:
         for up in (False, True):

@@ -313,11 +313,8 @@ class RiskEngine:
         lines = self.lines
         if not lines.every_tick:
             return None
-        peaks = np.empty((len(lines), len(self.config.confidence), 2))
-        lines.take_peaks(peaks)
-        peaks *= self._factor
-        # the last value is summed afresh, and may lie a rounding above what the ticks have kept
-        np.fmax(peaks, values[:, :, :2], out=peaks)
+        peaks = np.empty((len(values), len(self.config.confidence), 2))
+        lines.take_peaks(values, self._factor, peaks)
         if not self._all_ranked:
             peaks[~self._ranked] = np.nan
         return peaks

@@ -167,11 +167,17 @@ def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # 
 
 
 @kernel
-def take_peaks(F: Float64, I: Int64, out: Float64) -> None:  # noqa: E741
-    """Copy `peaks`, (L, C, 2), to `out` and begin again at the tails as they are now."""
+def take_peaks(F: Float64, I: Int64, values: Float64, factor: float, out: Float64) -> None:  # noqa: E741
+    """Copy `peaks` times `factor` to `out`, (L, C, 2), and begin again at the present tails.
+
+    `values`, (L, C, 5), are the tails that are shown beside: no peak lies below them, though they
+    are summed afresh and may lie a rounding above what the ticks have kept.
+    """
     tails, peaks = layout.tails(F, I), layout.peaks(F, I)
-    out[:] = peaks
     for line in range(len(peaks)):
         for c in range(I[H_LEVELS]):
-            peaks[line, c, VAR] = tails[line, c, VAR]
-            peaks[line, c, ES] = tails[line, c, ES]
+            for what in (VAR, ES):
+                highest = peaks[line, c, what] * factor
+                shown = values[line, c, what]
+                out[line, c, what] = shown if shown > highest else highest
+                peaks[line, c, what] = tails[line, c, what]

@@ -303,9 +303,9 @@ class Lines:
                 choose.renew_books(self.floats, self.ints)
             marks.tails_of_lines(self.floats, self.ints, which, out)
 
-    def take_peaks(self, out: Float64) -> None:
-        """Write the highest VaR and ES since the last call, (L, C, 2), and begin again."""
-        marks.take_peaks(self.floats, self.ints, out)
+    def take_peaks(self, values: Float64, factor: float, out: Float64) -> None:
+        """Write the highest VaR and ES since the last call; see `rtre.kernels.marks.take_peaks`."""
+        marks.take_peaks(self.floats, self.ints, values, factor, out)
 
     def refresh(self, which: Int64) -> None:
         """Bring the P&L vectors of the books among some lines to the last prices."""

@@ -235,17 +235,19 @@ def test_peaks_hold_the_highest_of_the_ticks_since_they_were_taken() -> None:
     market = Market("every-tick", 9)
     market.fill()
     lines = market.lines
-    out = np.empty((len(lines), 2, 2))
-    lines.take_peaks(out)
+    out, none = np.empty((len(lines), 2, 2)), np.full((len(lines), 2, layout.TAIL), math.nan)
+    lines.take_peaks(none, 1.0, out)
     kept = layout.tails(lines.floats, lines.ints)
     seen = [kept[:, :, :2].copy()]
     for k in range(100):
         market.step(k % N, 1e-2)
         seen.append(kept[:, :, :2].copy())
-    lines.take_peaks(out)
-    np.testing.assert_array_equal(out, np.max(seen, axis=0))
-    lines.take_peaks(out)
+    lines.take_peaks(none, 10.0, out)
+    np.testing.assert_array_equal(out, 10.0 * np.max(seen, axis=0))
+    lines.take_peaks(none, 1.0, out)
     np.testing.assert_array_equal(out, seen[-1])
+    lines.take_peaks(np.full(none.shape, 1e9), 1.0, out)
+    assert (out == 1e9).all(), "no peak lies below what is shown beside it"
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1.0, 0.0), st.floats(0.0, 10.0), st.floats(0.0, 1.0))

@@ -54,7 +54,7 @@ def look(lines: Lines) -> np.ndarray:
     variance = np.full((len(lines), 2), np.nan)
     variance[which] = lines.tracker(EwmaVariance, 0.94).of(which)
     peaks = np.empty((len(lines), 2, 2))
-    lines.take_peaks(peaks)
+    lines.take_peaks(out, 1.0, peaks)
     return np.concatenate([x.ravel() for x in (out, moments, variance, peaks, lines.exposure)])
 
 

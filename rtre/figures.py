@@ -119,6 +119,33 @@ class Opinion:
 
 
 @attrs.frozen
+class BookWork:
+    """How the tail of a book is kept: what it cost, and whether it is exact.
+
+    Attributes
+    ----------
+    candidates : int
+        Scenarios that each tick updates; the others are bounded. 0 where all are looked at.
+    rebuilds : int
+        Times that the candidates were chosen from all scenarios.
+    fallbacks : int
+        Times that candidates did not pay off, and every scenario was touched until the grid
+        interval closed.
+    touched : bool
+        Whether that is so now.
+    drift : float
+        Largest relative difference that an audit found between the sums of ticks and fresh ones.
+    """
+
+    name: str
+    candidates: int
+    rebuilds: int
+    fallbacks: int
+    touched: bool
+    drift: float
+
+
+@attrs.frozen
 class LineReport:
     """One symbol or one book within a report.
 

@@ -9,6 +9,7 @@ sinks read it and end. Nothing is told to stop twice.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -18,11 +19,13 @@ import trio
 
 from rtre.engine import RiskEngine
 from rtre.feeds.base import Feed, FeedStatistics
-from rtre.figures import TickCounts
+from rtre.figures import BookWork, TickCounts
 from rtre.market import FeedItem, LinkChange, TickBatch
 from rtre.pipeline.fanout import Fanout, Subscription
 from rtre.pipeline.inbox import Inbox
 from rtre.report import RiskReport
+
+log = logging.getLogger("rtre")
 
 _FIT_POLL_S = 0.1  #: how often to look for fits that are due
 _LATENCIES = 8192  #: most recent batches whose latency is kept
@@ -47,6 +50,9 @@ class PipelineStatistics:
         ``p50``, ``p90``, ``p99``, ``max`` of the time from the receipt of the oldest tick of a
         batch to its report, over the last 8,192 batches, in microseconds. Empty in a replay.
     feeds : tuple of FeedStatistics
+    books : tuple of BookWork
+        How the tail of each book is kept, with a count of the times that it fell back to touching
+        every scenario.
     """
 
     uptime_s: float
@@ -58,6 +64,7 @@ class PipelineStatistics:
     ticks_per_s: float
     latency_us: dict[str, float]
     feeds: tuple[FeedStatistics, ...]
+    books: tuple[BookWork, ...] = ()
 
 
 class Pipeline:
@@ -144,6 +151,7 @@ class Pipeline:
             ticks_per_s=counts.received / uptime if uptime > 0 else 0.0,
             latency_us={name: round(float(value), 1) for name, value in latency.items()},
             feeds=tuple(feed.statistics() for feed in self.feeds),
+            books=self.engine.lines.work(),
         )
 
     def _uptime_s(self) -> float:
@@ -263,8 +271,15 @@ class Pipeline:
                 await trio.sleep(_FIT_POLL_S)
 
     async def _heartbeat_task(self) -> None:
+        fallbacks = 0
         while True:
             await trio.sleep(self._heartbeat_s)
             if self._reports == self._beaten:
                 await self._publish()
             self._beaten = self._reports
+            books = self.engine.lines.work()
+            if (now := sum(book.fallbacks for book in books)) > fallbacks:
+                touched = [book.name for book in books if book.touched]
+                log.info("books fell back to touching every scenario: %d times, now %s",
+                         now - fallbacks, ", ".join(touched) or "none")  # fmt: skip
+                fallbacks = now

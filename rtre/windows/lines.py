@@ -14,12 +14,14 @@ from typing import Any, Literal, Protocol, TypeVar, get_args
 import numpy as np
 
 from rtre.errors import DataError
+from rtre.figures import BookWork
 from rtre.kernels import arenas, books, choose, layout, marks, roll, ticks
 from rtre.market import Float64, Int64, TickBatch, Universe
 from rtre.order import rank_table
 from rtre.windows.arena_bytes import from_bytes, to_bytes
 
 MOST_UNITS = 1e15
+MOST_DRIFT = 1e-9  #: of the size of the worst P&L, between two audits
 _KIND = b"rLi1"
 
 Evaluation = Literal["every-tick", "per-batch", "on-demand"]
@@ -234,6 +236,11 @@ class Lines:
         """Take the look at all rows that some books wait for after a tick."""
         choose.renew_books(self.floats, self.ints)
         marks.keep_all(self.floats, self.ints, True)
+        if (worst := layout.limits(self.floats, self.ints)[:, layout.L_DRIFT].max()) > MOST_DRIFT:
+            raise RuntimeError(
+                f"the running sums of a book have drifted by {worst:.1e} from fresh ones, "
+                f"more than rounding can: this is a bug"
+            )
 
     def open_row(self, interval: int) -> None:
         """Close the open grid interval and open `interval`, evicting the oldest row if need be."""
@@ -306,6 +313,23 @@ class Lines:
     def take_peaks(self, values: Float64, factor: float, out: Float64) -> None:
         """Write the highest VaR and ES since the last call; see `rtre.kernels.marks.take_peaks`."""
         marks.take_peaks(self.floats, self.ints, values, factor, out)
+
+    def work(self) -> tuple[BookWork, ...]:
+        """How the tail of each book is kept."""
+        drift = layout.limits(self.floats, self.ints)[:, layout.L_DRIFT].tolist()
+        return tuple(
+            BookWork(
+                name,
+                0 if row[layout.W_TOUCHED] else row[layout.W_COUNT],
+                row[layout.W_REBUILDS],
+                row[layout.W_FALLBACKS],
+                bool(row[layout.W_TOUCHED]),
+                drift[b],
+            )
+            for b, (name, row) in enumerate(
+                zip(self.books, layout.watch(self.ints).tolist(), strict=True)
+            )
+        )
 
     def refresh(self, which: Int64) -> None:
         """Bring the P&L vectors of the books among some lines to the last prices."""

@@ -134,6 +134,9 @@ def test_large_steps_make_a_book_fall_back_and_it_returns_at_the_close(
         market.check()
     assert market.watched(layout.W_FALLBACKS) >= 1
     assert market.watched(layout.W_TOUCHED) >= 1
+    work = {book.name: book for book in market.lines.work()}
+    assert any(book.touched and book.candidates == 0 for book in work.values())
+    assert sum(book.fallbacks for book in work.values()) == market.watched(layout.W_FALLBACKS)
     market.close(1e-4)
     market.check()
     assert market.watched(layout.W_TOUCHED) == 0
@@ -229,6 +232,16 @@ def test_an_audit_finds_the_drift_of_many_ticks_and_it_is_tiny() -> None:
     assert (drift > 0.0).all()
     # 2,000 roundings of 1e-16 each, at random
     assert (drift < 1e-12).all()
+
+
+def test_a_drift_that_rounding_cannot_explain_stops_the_engine() -> None:
+    market = Market("every-tick", 8)
+    market.fill()
+    values = layout.values(market.lines.floats, market.lines.ints)
+    values[0, :5] *= 1.0 + 1e-6  # as a bug would
+    layout.watch(market.lines.ints)[:, layout.W_SINCE] = 10**9
+    with pytest.raises(RuntimeError, match="drifted"):
+        market.step(0, 1e-6)
 
 
 def test_peaks_hold_the_highest_of_the_ticks_since_they_were_taken() -> None:

@@ -212,7 +212,8 @@ class TickBatch:
         return TickBatch(self.block, self.start + start, self.start + max(stop, start))
 
     def __repr__(self) -> str:
-        return f"<TickBatch of {len(self)} ticks>"
+        columns = ", ".join(f"{name}={getattr(self, name)!r}" for name in _NAMES)
+        return f"TickBatch({columns})"
 
 
 _NAMES = ("asset", "price", "size", "ts_event_ns", "ts_init_ns")

@@ -1,10 +1,10 @@
 """Move and add up blocks of an array, at the speed of the hardware.
 
-A loop ``v[i + 1] = v[i]`` over a long block costs 2 to 6 times a memmove, because an index that
-might be negative keeps LLVM from recognising it; a slice assignment makes views, whose reference
-counts alone cost 90 ns. And a sum must not be reordered by the compiler on the path of a published
-number, so that it runs at one addition per latency (0.8 ns); here the order is fixed, in `LANES`
-partial sums, the same on every machine.
+A loop ``v[i + 1] = v[i]`` over a long block costs several times a memmove, because an index that
+might be negative keeps LLVM from recognising it; a slice assignment makes views, whose references
+are counted. And a sum must not be reordered by the compiler on the path of a published number, so
+that it runs at one addition per latency; here the order is fixed, in `LANES` partial sums, the same
+on every machine.
 """
 
 from __future__ import annotations
@@ -105,8 +105,7 @@ def total(values: Float64, start: int, count: int) -> float:
 def first_not_below(values: Float64, start: int, count: int, x: float) -> int:
     """Index of the first of ``values[start : start + count]``, ascending, that is not below `x`.
 
-    ``start + count`` if there is none. Without a branch to mispredict: half the time of the plain
-    binary search on a tail of 300.
+    ``start + count`` if there is none. Without a branch to mispredict.
     """
     at = start
     while count > 0:

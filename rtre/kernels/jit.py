@@ -32,7 +32,8 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 def _cache_key() -> str:
     digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    here = Path(__file__).parent
+    for source in (*sorted(here.glob("*.py")), here.parent / "market.py"):  # the rows of a batch
         digest.update(source.read_bytes())
     try:
         ours = version("rtre")
@@ -90,8 +91,8 @@ def inlined(function: _F) -> _F:
 def bare(function: _F) -> _F:
     """`kernel`, without reference counts: for kernels that make no array, no view and no list.
 
-    Arguments stay alive through the caller. A tail's tick, most of it counts, takes 2/3 of the
-    time. The option has no documentation; without it the kernel is as right, and slower.
+    Arguments stay alive through the caller. The option has no documentation; without it the kernel
+    is as right, and slower.
     """
     return _compile(function, forceinline=False, _nrt=False)
 

@@ -17,12 +17,12 @@ and NaN compares false, so NaN stays out by itself.
 * Most ticks, 1 - 2p of them, touch neither the tail nor the result. That is decided by four
   comparisons against ``S_LO`` and ``S_HI``, in the loop; all else happens in `take`, a function
   of its own: with it inlined, the reference counts that numba keeps at each of its exits made
-  a tick cost 125 ns instead of 8.
+  a tick several times as dear.
 * A tail that has shrunk below `need` is filled anew from the ring, `rtre.kernels.tail_rebuild`.
 * The other side, losses of a short position, is the same structure over ``-x``.
 * Nothing is lost by rounding: values are moved, never added to or taken from a sum.
 
-Cost per tick of returns, 99 %: 5 to 25 ns in a batch; O(1) amortised scan steps per tick whatever
+Cost per tick of returns: ``benchmarks/test_rolling_tail.py``. O(1) amortised scan steps per tick whatever
 the data (about 1/p); the worst is a strictly increasing series, which evicts from the tail at each
 tick.
 """

@@ -67,7 +67,7 @@ class RollingTails:
     Notes
     -----
     Memory per series: 8 bytes x (window + sides x 3 x tail x window + 150), twice the window where
-    values age. Cost per value in a batch: 5 to 60 ns for returns, see ``benchmarks``.
+    values age. Cost: ``benchmarks/test_rolling_tail.py``.
 
     >>> tails = RollingTails(2, 0.9, window=10, rule="order")
     >>> tails.push([0, 1, 0, 0], [-3.0, -7.0, 1.0, -5.0])
@@ -262,7 +262,7 @@ class RollingTail:
         return self._tails.counts(0)
 
     def push(self, value: float, ts_ns: int = 0) -> None:
-        """Take one value. Cost: that of a call, about 200 ns; prefer `push_many`."""
+        """Take one value. Most of its cost is the call: prefer `push_many`."""
         tails = self._tails
         try:
             number, now = float(value), int(ts_ns)  # another type would compile the kernel anew

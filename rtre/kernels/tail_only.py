@@ -22,7 +22,7 @@ and NaN compares false, so NaN stays out by itself.
 * The other side, losses of a short position, is the same structure over ``-x``.
 * Nothing is lost by rounding: values are moved, never added to or taken from a sum.
 
-Cost per tick of returns: ``benchmarks/test_rolling_tail.py``. O(1) amortised scan steps per tick whatever
+Cost per tick: ``benchmarks/test_rolling_tail.py`` measures it. O(1) amortised scan steps, whatever
 the data (about 1/p); the worst is a strictly increasing series, which evicts from the tail at each
 tick.
 """

@@ -1,4 +1,4 @@
-"""One book of a market, followed tick by tick by the book kernels alone, and what it is set against.
+"""One book of a market, followed by the book kernels alone, and what it is set against.
 
 `follow` is the part of `rtre.kernels.ticks.apply_ticks` that concerns a book: its candidates and
 their floor, the open interval's row, the last price, and VaR and ES after each tick. It leaves out
@@ -12,6 +12,7 @@ asset: no method that touches each scenario once can be faster.
 from __future__ import annotations
 
 import numpy as np
+from portfolio import Market
 
 from rtre.kernels import choose, layout, marks
 from rtre.kernels.candidates import advance, find_worst
@@ -33,8 +34,6 @@ from rtre.kernels.layout import (
 )
 from rtre.kernels.tail import ES, VAR, K, es_of_ascending, var_of_ascending
 from rtre.market import ASSET, PRICE, Float64, Int64, TickBatch
-
-from portfolio import Market
 
 
 @kernel

@@ -12,43 +12,17 @@ has left behind, which would cost choices of candidates that no market asks for.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from itertools import count
 
 import numpy as np
 import pytest
-from following import Books, numpy_tail, touch_all
+from following import Books
+from portfolio_runs import ROUNDS, batches, one_call, rank_one, revalued, touching
 
 from rtre.kernels import layout
 from rtre.kernels.layout import W_REBUILDS
 from rtre.market import Float64, TickBatch
 
 from gates import gate, interleaved
-from portfolio import Market
-
-ROUNDS = 9
-Run = tuple[Callable[[], object], int]
-
-
-def batches(
-    market: Market, number: int, size: int, move: float = 3e-4
-) -> Iterator[TickBatch]:
-    """Batches of one walk, made ahead of the clock."""
-    walk = market.ticks(number * size, move)
-    return iter([walk[j * size : (j + 1) * size] for j in range(number)])
-
-
-def touching(market: Books, size: int) -> Run:
-    """The bare update of all scenarios of all holders, over ticks that arrive as the market's do.
-
-    It has P&L vectors of its own and reads the market's returns.
-    """
-    (F, I), books = market.arenas, len(market.lines.books)  # noqa: E741
-    pnl = np.stack([market.exposure(b) @ market.lines.returns for b in range(books)])
-    level = market.level.copy()
-    batch = market.ticks(size)
-    market.level[:] = level
-    return lambda: touch_all(F, I, pnl, batch.block, 0, size), size
 
 
 def check(market: Books) -> None:
@@ -99,47 +73,6 @@ def test_a_book_in_the_kernel_and_in_the_engine(tail: float, window: int, assets
         )  # fmt: skip
 
 
-def one_call(market: Books, size: int) -> Run:
-    """One tick a call, VaR and ES current after each."""
-    walk = market.ticks((ROUNDS + 1) * size)
-    singles = iter([walk[j : j + 1] for j in range(len(walk))])
-    apply = market.lines.apply
-
-    def run() -> None:
-        for _ in range(size):
-            apply(next(singles), 0)
-
-    return run, size
-
-
-def revalued(market: Books, size: int) -> Run:
-    """The same by numpy: all scenarios from all returns, then VaR and ES."""
-    R, v = np.ascontiguousarray(market.lines.returns.T), market.exposure()
-    share, turn = market.tail_share(), count()
-
-    def run() -> None:
-        for _ in range(size):
-            v[next(turn) % len(v)] *= 1.0001
-            numpy_tail(R @ v, share)
-
-    return run, size
-
-
-def rank_one(market: Books, size: int) -> Run:
-    """The same by numpy, in another way: the change added to the scenarios, then VaR and ES."""
-    R, v = market.lines.returns.copy(), market.exposure()
-    pnl, share, turn = v @ R, market.tail_share(), count()
-
-    def run() -> None:
-        for _ in range(size):
-            t = next(turn)
-            i = t // 2 % len(v)  # each change is taken back by the next
-            np.add(pnl, R[i] * (v[i] * (-1e-4 if t % 2 else 1e-4)), out=pnl)
-            numpy_tail(pnl, share)
-
-    return run, size
-
-
 @pytest.mark.parametrize(("assets", "limit"), [(50, 1 / 20), (500, 1 / 80)])
 def test_one_python_call_against_numpy(assets: int, limit: float) -> None:
     market = Books(assets, 1000, (0.99,))
@@ -177,9 +110,7 @@ def test_a_thousand_books() -> None:
     lazy = interleaved({"ours": (lambda: ask(next(ahead)), size), "update": update}, 5)
     market.wake()
     again = batches(market, 8, 256)
-    eager = interleaved(
-        {"ours": (lambda: lines.apply(next(again), 0), 256), "update": update}, 7
-    )
+    eager = interleaved({"ours": (lambda: lines.apply(next(again), 0), 256), "update": update}, 7)
     check(market)
     for what, found, limit in (
         ("P=1000 books of 50, N=500, every tick", eager, 1.6),
@@ -232,9 +163,7 @@ def test_drift_without_a_recompute(window: int) -> None:
     columns = layout.columns(I)[0, : layout.watch(I)[0, 0]]
     values = layout.values(F, I)[0, : len(columns)]
     drift = float(np.max(np.abs(values - pnl[columns])) / np.max(np.abs(pnl[columns])))
-    errors = [
-        abs(a / b - 1.0) for a, b in zip(market.kept(), market.recomputed(), strict=True)
-    ]
+    errors = [abs(a / b - 1.0) for a, b in zip(market.kept(), market.recomputed(), strict=True)]
     what = f"drift of a book, 300,000 ticks, {market.rebuilds} recomputes"
     gate(
         19, what, peer="numpy R @ v", window=window, tail=0.01,

@@ -9,6 +9,7 @@ import numpy as np
 from following import Books, numpy_tail, touch_all
 from portfolio import Market
 
+from rtre.kernels import layout
 from rtre.market import TickBatch
 
 ROUNDS = 9
@@ -32,6 +33,19 @@ def touching(market: Books, size: int) -> Run:
     batch = market.ticks(size)
     market.level[:] = level
     return lambda: touch_all(F, I, pnl, batch.block, 0, size), size
+
+
+def asking(market: Books, ahead: Iterator[TickBatch], size: int) -> Run:
+    """A batch on lines that are not awake, then VaR and ES of each line that it has touched."""
+    lines = market.lines
+    out = np.empty((len(lines), 1, layout.TAIL))
+
+    def run() -> None:
+        lines.dirty[:] = 0
+        lines.apply(next(ahead), 0)
+        lines.tails(np.flatnonzero(lines.dirty), out)
+
+    return run, size
 
 
 def one_call(market: Books, size: int) -> Run:

@@ -16,11 +16,11 @@ import math
 import numpy as np
 import pytest
 from following import Books
-from portfolio_runs import ROUNDS, batches, one_call, rank_one, revalued, touching
+from portfolio_runs import ROUNDS, asking, batches, one_call, rank_one, revalued, touching
 
 from rtre.kernels import layout
 from rtre.kernels.layout import W_REBUILDS
-from rtre.market import Float64, TickBatch
+from rtre.market import Float64
 
 from gates import gate, interleaved
 
@@ -97,17 +97,9 @@ def test_one_python_call_against_numpy(assets: int, limit: float) -> None:
 def test_a_thousand_books() -> None:
     market = Books(500, 1000, (0.99,), books=1000, held=50)
     lines, size = market.lines, 512
-    out = np.empty((len(lines), 1, layout.TAIL))
-
-    def ask(batch: TickBatch) -> None:
-        """Apply a batch, then work out each book that it has touched."""
-        lines.dirty[:] = 0
-        lines.apply(batch, 0)
-        lines.tails(np.flatnonzero(lines.dirty), out)
-
     update = touching(market, 128)
     ahead = batches(market, 6, size)
-    lazy = interleaved({"ours": (lambda: ask(next(ahead)), size), "update": update}, 5)
+    lazy = interleaved({"ours": asking(market, ahead, size), "update": update}, 5)
     market.wake()
     again = batches(market, 8, 256)
     eager = interleaved({"ours": (lambda: lines.apply(next(again), 0), 256), "update": update}, 7)
@@ -134,6 +126,7 @@ def hedge(market: Books, factors: int = 3) -> None:
 @pytest.mark.parametrize("assets", [50, 500])
 @pytest.mark.parametrize("window", [1000, 2500, 10_000])
 def test_candidates_are_seldom_chosen_anew(window: int, assets: int, hedged: bool) -> None:
+    """The audit after each 100,000 ticks counts, too: 1 means that the bound asked for none."""
     market = Books(assets, window, (0.99,))
     if hedged:
         hedge(market)
@@ -145,7 +138,7 @@ def test_candidates_are_seldom_chosen_anew(window: int, assets: int, hedged: boo
     assert layout.watch(market.lines.ints)[0, W_REBUILDS] == market.rebuilds
     kind = "market neutral" if hedged else "long and short"
     gate(
-        15, f"choices of candidates, N={assets}, {kind}", peer="100,000 ticks of 1 bp",
+        15, f"candidates chosen anew, N={assets}, {kind}", peer="100,000 ticks of 1 bp",
         window=window, tail=0.01, ours=market.rebuilds / hundred_thousands, theirs=1.0,
         limit=5.0, unit="rebuilds",
     )  # fmt: skip

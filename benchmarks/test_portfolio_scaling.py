@@ -21,10 +21,9 @@ from pathlib import Path
 import numpy as np
 from bandwidth import axpy_ns, bandwidth_table
 from following import Books
-from portfolio_runs import batches, rank_one, revalued, touching
+from portfolio_runs import Run, asking, batches, rank_one, revalued, touching
 
-from rtre.kernels import layout
-from rtre.market import TickBatch, Universe
+from rtre.market import Universe
 from rtre.windows.lines import Lines
 
 from gates import interleaved
@@ -34,38 +33,28 @@ ROUNDS = 5
 CURVE = "portfolio"
 
 
-def asking(market: Books, batch: TickBatch, out: np.ndarray) -> None:
-    """Apply a batch to lines that evaluate per batch, then work out each book it has touched."""
-    lines = market.lines
-    lines.dirty[:] = 0
-    lines.apply(batch, 0)
-    lines.tails(np.flatnonzero(lines.dirty), out)
-
-
-def costs(market: Books, size: int, peers: bool) -> dict[str, float]:
-    """Nanoseconds a tick of each way to keep the books; `kernel` and numpy where there is one.
+def costs(market: Books, size: int) -> dict[str, float]:
+    """Nanoseconds a tick of each way to keep the books; `kernel` and numpy for a single one.
 
     The market is per-batch at first, and awake afterwards.
     """
     lines, alone = market.lines, len(market.lines.books) == 1
-    out = np.empty((len(lines), 1, layout.TAIL))
     ahead = batches(market, ROUNDS + 1, size)
-    found = interleaved({"per batch": (lambda: asking(market, next(ahead), out), size)}, ROUNDS)
+    found = interleaved({"per batch": asking(market, ahead, size)}, ROUNDS)
     market.wake()
     walk = batches(market, (1 + alone) * (ROUNDS + 1), size)
-    runs = {"engine": (lambda: lines.apply(next(walk), 0), size)}
+    runs: dict[str, Run] = {"engine": (lambda: lines.apply(next(walk), 0), size)}
     if alone:
         runs["kernel"] = (lambda: market.follow(next(walk)), size)
-    runs["update"] = touching(market, max(40, min(size, 4_000_000 // lines.window)))
-    if peers:
         runs["rank-1"], runs["all"] = rank_one(market, 20), revalued(market, 3)
+    runs["update"] = touching(market, max(40, min(size, 4_000_000 // lines.window)))
     return found | interleaved(runs, ROUNDS)
 
 
 METHODS = {
     "kernel": "rtre, book kernel alone",
     "engine": "rtre, every tick",
-    "per batch": "rtre, batches of 4096",
+    "per batch": "rtre, once a batch of 4096",
     "update": "touching every scenario once",
     "rank-1": "numpy, rank-1 update + partition",
     "all": "numpy, R @ v + partition",
@@ -84,7 +73,7 @@ def test_a_tick_by_window() -> None:
     names, lines = list(METHODS), []
     for window in (250, 1000, 2500, 10_000, 20_000, 100_000):
         market = Books(50, window, (0.99,))
-        found = costs(market, 4096, peers=True)
+        found = costs(market, 4096)
         kernel = found["kernel"] / found["update"]
         lines.append((*row("window", window, found, names), kernel, axpy_ns(window)))
     head = ("W", *names, "engine / update", "kernel / update", "update in cache")
@@ -94,7 +83,7 @@ def test_a_tick_by_window() -> None:
 def test_a_tick_by_symbols() -> None:
     names, lines = list(METHODS), []
     for assets in (2, 10, 50, 500, 5000):
-        found = costs(Books(assets, 1000, (0.99,)), 4096, peers=True)
+        found = costs(Books(assets, 1000, (0.99,)), 4096)
         lines.append((*row("assets", assets, found, names), found["kernel"] / found["update"]))
     head = ("N", *names, "engine / update", "kernel / update")
     print(table("ns a tick, one book of all N, W 1000, 99 %", head, lines))
@@ -104,24 +93,10 @@ def test_a_tick_by_books() -> None:
     names, lines = ["engine", "per batch", "update"], []
     for books in (1, 10, 100, 1000):
         market = Books(500, 500, (0.99,), books=books, held=50)
-        found = costs_of_many(market)
+        found = costs(market, 512)
         lines.append(row("books", books, found, names))
     head = ("books", *names, "engine / update")
     print(table("ns a tick, books of 50 out of 500, W 500, 99 %", head, lines))
-
-
-def costs_of_many(market: Books) -> dict[str, float]:
-    """`costs` where the book kernel alone is not defined: a tick may move no book or many."""
-    lines, size = market.lines, 512
-    out = np.empty((len(lines), 1, layout.TAIL))
-    ahead = batches(market, ROUNDS + 1, size)
-    found = interleaved({"per batch": (lambda: asking(market, next(ahead), out), size)}, ROUNDS)
-    market.wake()
-    walk = batches(market, ROUNDS + 1, size)
-    return found | interleaved(
-        {"engine": (lambda: lines.apply(next(walk), 0), size), "update": touching(market, size)},
-        ROUNDS,
-    )
 
 
 def rolling(market: Books, rolls: int = 21) -> tuple[float, float]:

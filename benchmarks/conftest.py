@@ -31,4 +31,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _figure(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
+    if unit == "rebuilds":
+        return f"{value:.3g}"
     return f"{value:.2g}" if unit == "relative" else f"{value:,.1f} {unit}"

@@ -59,7 +59,10 @@ def gate(
     tail: float | None = None,
     unit: str = "ns",
 ) -> Gate:
-    """Report one comparison; `ours` and `theirs` are in `unit` (a time, or a relative error)."""
+    """Report one comparison; `ours` and `theirs` are in `unit`.
+
+    That is a time, or "relative" for an error, or "rebuilds" for a count (`theirs` is 1 then).
+    """
     found = Gate(number, what, window, tail, peer, ours, theirs, limit, unit)
     GATES.append(found)
     record(gate=attrs.asdict(found) | {"ratio": found.ratio, "verdict": found.verdict})

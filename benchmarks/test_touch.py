@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from bandwidth import bandwidth_table
 
 from rtre.kernels.jit import kernel
 from rtre.kernels.touch import collect, settle, state_size, touch
@@ -98,7 +97,3 @@ def test_touching_every_scenario(window: int, tail: float) -> None:
             11, what, peer="update alone", window=window, tail=tail,
             ours=times[name], theirs=times["update"], limit=limit,
         )  # fmt: skip
-
-
-def test_bandwidth() -> None:
-    print(bandwidth_table())

@@ -57,7 +57,7 @@ def follow(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> int:  #
         limits[L_OPEN] += holdings[h, UNITS] * (x * after - last * before)
         returns[i, head] = after
         prices[i, LAST] = x
-        if not find_worst(F, I, 0, True, worst):
+        if not find_worst(F, I, 0, worst):
             return ~(j + 1)
         var = var_of_ascending(worst, 1.0, k)
         tails[I[H_ASSETS], 0, VAR] = var

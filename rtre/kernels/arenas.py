@@ -52,9 +52,11 @@ from rtre.kernels.layout import (
     HEADER_F,
     HF_JUMP,
     HOLDING,
+    KEPT,
     LIMITS,
     NEVER,
     PRICES,
+    SHOWN,
     SPARE_PLACES,
     TAIL,
     UNITS,
@@ -101,11 +103,12 @@ def new_state(
     """
     holdings = sorted(holdings)
     levels = 0 if ranks is None else len(ranks)
-    wanted = np.zeros(window + 1, np.int64)
+    wanted = np.zeros((2, window + 1), np.int64)
     if ranks is not None:
         n = np.arange(window + 1)
-        wanted = np.maximum(ranks[:, :, 0], np.minimum(ranks[:, :, 2], n)).max(axis=0)
-    places = 2 * int(wanted.max()) + 16 + SPARE_PLACES if candidates else 0
+        wanted[SHOWN] = np.maximum(ranks[:, :, 0], np.minimum(ranks[:, :, 2], n)).max(axis=0)
+        wanted[KEPT] = ranks[:, :, 0].max(axis=0) if every_tick else wanted[SHOWN]
+    places = 2 * int(wanted[KEPT].max()) + 16 + SPARE_PLACES if candidates else 0
     header = np.zeros(HEADER, np.int64)
     header[:H_HEAD] = (
         n_assets, window, n_books, len(holdings), levels, places,
@@ -176,7 +179,7 @@ def _int_blocks(header: Int64) -> Blocks:
         (H_I_ORDER, books * places),
         (H_I_WATCH, WATCHED * books),
         (H_I_RANKS, levels * (window + 1) * 3),
-        (H_I_NEED, window + 1),
+        (H_I_NEED, 2 * (window + 1)),
         (H_I_DIRTY, assets + books),
         (H_I_COUNTS, VERDICTS),
     )

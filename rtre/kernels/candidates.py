@@ -32,10 +32,12 @@ from rtre.kernels.layout import (
     H_EVERY_TICK,
     H_HEAD,
     H_ROWS,
+    KEPT,
     L_FLOOR,
     L_OPEN,
     L_START,
     LAST,
+    SHOWN,
     UNITS,
     W_COUNT,
     W_FRESH,
@@ -155,7 +157,7 @@ def closed_rows(I: Int64, b: int) -> int:  # noqa: E741
 
 @inlined
 def find_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E741
-    """Write the worst P&L of a book at the last prices to `out`, ascending: ``need[n]`` of n rows.
+    """Write the worst P&L of a book at the last prices to `out`, ascending: those KEPT.
 
     Returns False, and marks the book as pending, where that takes a look at all rows: then
     `rtre.kernels.choose.renew_books` comes first. It is not called from here, because a call, even
@@ -165,7 +167,7 @@ def find_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E74
     holding. Where the book is touched: a count over its rows.
     """
     watch, n = layout.watch(I), layout.complete(I)[b]
-    want = layout.need(I)[n]
+    want = layout.need(I)[KEPT, n]
     if watch[b, W_TOUCHED] != 0:
         ready = n == 0 or find_touched(F, I, b, n, want, out)
     else:
@@ -212,25 +214,37 @@ def find_touched(
 
 @inlined
 def publish_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E741
-    """`find_worst` to the bits of `sum_book`, for a book whose every tick is evaluated.
+    """Write the worst P&L of a book whose every tick is evaluated to `out`, ascending: those SHOWN.
 
-    Nothing changes that a later tick could see. False: `pnl` must be refreshed first.
+    To the bits of `rtre.kernels.books.sum_book`; nothing changes that a later tick could see.
+    False: `pnl` must be refreshed first, because the candidates do not reach so far.
     """
     watch, n = layout.watch(I), layout.complete(I)[b]
-    want = layout.need(I)[n]
-    if watch[b, W_TOUCHED] != 0:
-        if watch[b, W_FRESH] == 0:
-            return False
-        complete_rows(layout.pnl(F, I)[b], layout.missing(I)[b], I[H_ROWS], out)
-        select_smallest(out, n, want)
-        return True
-    count = watch[b, W_COUNT]
-    recall(F, I, b, count, out)
-    if n > closed_rows(I, b):
-        out[count] = cell(F, I, b, I[H_HEAD], False)
-        count += 1
-    select_smallest(out, count, want)
+    want = layout.need(I)[SHOWN, n]
+    if watch[b, W_TOUCHED] == 0:
+        count, closed = watch[b, W_COUNT], closed_rows(I, b)
+        recall(F, I, b, count, out)
+        found = count
+        if n > closed:
+            out[found] = cell(F, I, b, I[H_HEAD], False)
+            found += 1
+        select_smallest(out, found, min(want, found))
+        if count == closed:
+            return True
+        floor = layout.limits(F, I)[b, L_FLOOR]
+        if found >= want and below_floor(out[want - 1], out[0], floor):
+            return True
+    if watch[b, W_FRESH] == 0:
+        return False
+    complete_rows(layout.pnl(F, I)[b], layout.missing(I)[b], I[H_ROWS], out)
+    select_smallest(out, n, want)
     return True
+
+
+@inlined
+def below_floor(last: float, worst: float, floor: float) -> bool:
+    """Whether P&L up to `last`, `worst` being the lowest, certainly lies below every other row."""
+    return bool(last <= floor - TOLERANCE * (abs(floor) + abs(worst)))
 
 
 @inlined
@@ -242,8 +256,7 @@ def suffices(
         return True
     if count < want:
         return False
-    last, worst = values[order[want - 1]], values[order[0]]
-    return bool(last <= floor - TOLERANCE * (abs(floor) + abs(worst)))
+    return below_floor(values[order[want - 1]], values[order[0]], floor)
 
 
 @inlined

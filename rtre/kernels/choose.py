@@ -10,7 +10,7 @@ import math
 
 from rtre.kernels import layout
 from rtre.kernels.books import refresh
-from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.jit import brief, inlined, kernel
 from rtre.kernels.layout import (
     AMENDED,
     CHOSEN,
@@ -20,6 +20,7 @@ from rtre.kernels.layout import (
     H_PLACES,
     H_ROWS,
     H_WINDOW,
+    KEPT,
     L_DRIFT,
     L_FLOOR,
     L_OPEN,
@@ -152,7 +153,7 @@ def fall_back(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
     layout.moving(F, I)[b] = layout.pnl(F, I)[b]
 
 
-@kernel
+@brief
 def renew_books(F: Float64, I: Int64) -> None:  # noqa: E741
     """Take the look at all rows that books wait for (`rtre.kernels.candidates.find_worst`).
 
@@ -171,7 +172,7 @@ def renew_books(F: Float64, I: Int64) -> None:  # noqa: E741
         if I[H_EVERY_TICK] == 0:
             refresh(F, I, b)
             continue
-        want = layout.need(I)[layout.complete(I)[b]]
+        want = layout.need(I)[KEPT, layout.complete(I)[b]]
         rows, missing, state = layout.moving(F, I)[b], layout.missing(I)[b], layout.columns(I)[b]
         if collect(rows, missing, want, state, layout.scratch(F, I)[0]) != want:
             settle(rows, missing, want, state, layout.scratch(F, I)[0])

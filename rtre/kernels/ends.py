@@ -15,7 +15,7 @@ import math
 
 from rtre.kernels import layout
 from rtre.kernels.jit import inlined, kernel
-from rtre.kernels.layout import C_HIGHEST, C_LOWEST, C_OBSERVED, H_ENDS, H_HEAD, H_ROWS
+from rtre.kernels.layout import C_HIGHEST, C_LOWEST, C_OBSERVED, H_ENDS, H_HEAD, H_ROWS, SHOWN
 from rtre.kernels.sorted_window import insert, remove
 from rtre.kernels.tail import select_smallest
 from rtre.market import Float64, Int64
@@ -77,7 +77,7 @@ def slide_ends(F: Float64, I: Int64, i: int, old: float, new: float) -> None:  #
     before = closed + int(not math.isnan(old)) - int(not math.isnan(new))
     low = slide(ends[i, LOWEST], clocks[i, C_LOWEST], before, old, new)
     high = slide(ends[i, HIGHEST], clocks[i, C_HIGHEST], before, -old, -new)
-    least = min(layout.need(I)[min(closed + 1, I[layout.H_WINDOW])], closed)
+    least = min(layout.need(I)[SHOWN, min(closed + 1, I[layout.H_WINDOW])], closed)
     if low < least:
         low = refill(F, I, i, LOWEST)
     if high < least:

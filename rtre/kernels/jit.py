@@ -79,6 +79,15 @@ def kernel(function: _F) -> _F:
     return _compile(function, forceinline=False, _nrt=True)
 
 
+def brief(function: _F) -> _F:
+    """`kernel` that keeps the GIL, for the short calls of every batch and report.
+
+    To let go of it and take it back costs some 150 ns, and lets a worker thread that fits a model
+    have it in between, for milliseconds.
+    """
+    return _compile(function, forceinline=False, _nrt=True, nogil=False)
+
+
 def inlined(function: _F) -> _F:
     """`kernel` for a small part of a hot loop, put in place of each call.
 

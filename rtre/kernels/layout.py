@@ -43,7 +43,8 @@ columns  (B, K)       I        ring column of each candidate; where TOUCHED, the
 order    (B, K)       I        candidates from the worst P&L up
 watch    (B, 9)       I        see the ``W_`` names below
 ranks    (C, W + 1, 3)  I      k, high, low by number of observations (`rtre.order`)
-need     (W + 1,)     I        order statistics wanted, by number of observations
+need     (2, W + 1)   I        order statistics wanted, by number of observations: KEPT, at each
+                               evaluation of a book; SHOWN, in a report, with the interval of VaR
 dirty    (N + B,)     I        what changed on a line since it was last evaluated: CHANGED, CLOSED
 counts   (6,)         I        ticks by verdict
 ====================  =======  ==================================================================
@@ -102,6 +103,8 @@ TAIL = 5  #: numbers of a tail: var, es, var_low, var_high, es_se
 SPARE_PLACES = 16  #: for rows that close below the floor, between two choices of candidates
 
 NEVER = -(1 << 40)  #: an interval number before any other
+
+KEPT, SHOWN = 0, 1  #: rows of `need`
 
 # columns of `limits`
 L_FLOOR = 0  #: no row outside the candidates has a P&L below it, at the last prices
@@ -278,9 +281,9 @@ def rank_table(I: Int64) -> Int64:  # noqa: E741
 
 @view
 def need(I: Int64) -> Int64:  # noqa: E741
-    """View: (W + 1,) order statistics wanted."""
+    """View: (2, W + 1) order statistics wanted."""
     o = I[H_I_NEED]
-    return cut(I, o, ((I[H_WINDOW] + 1),))
+    return cut(I, o, (2, I[H_WINDOW] + 1))
 
 
 @view

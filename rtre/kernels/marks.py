@@ -7,7 +7,7 @@ import math
 from rtre.kernels import layout
 from rtre.kernels.candidates import find_worst, publish_worst
 from rtre.kernels.ends import HIGHEST, LOWEST
-from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.jit import brief, inlined
 from rtre.kernels.layout import (
     AUDITED,
     C_OBSERVED,
@@ -17,7 +17,9 @@ from rtre.kernels.layout import (
     H_HEAD,
     H_LEVELS,
     H_MIN_OBS,
+    KEPT,
     LAST,
+    SHOWN,
     W_PENDING,
     W_SINCE,
     W_STALE,
@@ -29,13 +31,13 @@ AUDIT_EVERY = 100_000  #: ticks after which the candidates of a book are compare
 
 
 @inlined
-def worst_of_symbol(F: Float64, I: Int64, i: int, out: Float64) -> int:  # noqa: E741
-    """Write the worst P&L of a symbol's net position to `out`, ascending: ``need[n]`` of n.
+def worst_of_symbol(F: Float64, I: Int64, i: int, row: int, out: Float64) -> int:  # noqa: E741
+    """Write the worst P&L of a symbol's net position to `out`, ascending; `row`: KEPT or SHOWN.
 
     The ends of its closed returns are sorted; the open interval is merged in. Returns n.
     """
     n = int(layout.clocks(I)[i, C_OBSERVED])
-    want = layout.need(I)[n]
+    want = layout.need(I)[row, n]
     exposure = layout.net(F, I)[i] * layout.prices(F, I)[i, LAST]
     newest = layout.returns(F, I)[i, I[H_HEAD]]
     long = exposure >= 0.0  # a short position loses at the upper end
@@ -80,7 +82,7 @@ def keep_symbol(F: Float64, I: Int64, i: int) -> None:  # noqa: E741
     worst = layout.scratch(F, I)[0]
     n = layout.clocks(I)[i, C_OBSERVED]
     if n >= I[H_MIN_OBS]:
-        worst_of_symbol(F, I, i, worst)
+        worst_of_symbol(F, I, i, KEPT, worst)
     keep_tail(F, I, i, n, worst)
 
 
@@ -109,7 +111,7 @@ def keep_holders(F: Float64, I: Int64, i: int) -> bool:  # noqa: E741
     return ready
 
 
-@kernel
+@brief
 def keep_all(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
     """Bring the tails of all lines up to date, or those of the books that were `pending` alone.
 
@@ -125,7 +127,7 @@ def keep_all(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
     return left
 
 
-@kernel
+@brief
 def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # noqa: E741
     """Tails of several lines, with their errors.
 
@@ -151,7 +153,7 @@ def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # 
     for line in which:
         ready = True
         if line < assets:
-            n = worst_of_symbol(F, I, line, worst)
+            n = worst_of_symbol(F, I, line, SHOWN, worst)
         else:
             n = layout.complete(I)[line - assets]
             ready = n == 0 or (
@@ -166,7 +168,7 @@ def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # 
     return left
 
 
-@kernel
+@brief
 def take_peaks(F: Float64, I: Int64, values: Float64, factor: float, out: Float64) -> None:  # noqa: E741
     """Copy `peaks` times `factor` to `out`, (L, C, 2), and begin again at the present tails.
 

@@ -16,7 +16,7 @@ from rtre.kernels.books import cell
 from rtre.kernels.candidates import floor_of
 from rtre.kernels.choose import pack
 from rtre.kernels.ends import slide_ends
-from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.jit import brief, inlined
 from rtre.kernels.layout import (
     AMENDED,
     C_AMENDED,
@@ -139,7 +139,7 @@ def recover(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
         layout.limits(F, I)[b, L_FLOOR] = floor_of(F, I, b)
 
 
-@kernel
+@brief
 def open_row(F: Float64, I: Int64, interval: int) -> None:  # noqa: E741
     """Open the row of grid interval `interval`; where the ring is full the oldest row is evicted.
 
@@ -165,7 +165,7 @@ def open_row(F: Float64, I: Int64, interval: int) -> None:  # noqa: E741
     layout.dirty(I)[:] = CHANGED | CLOSED
 
 
-@kernel
+@brief
 def break_chain(I: Int64, i: int) -> None:  # noqa: E741
     """Data of asset `i` were lost: its next return starts nowhere and will be masked."""
     layout.clocks(I)[i, C_INTERVAL] = NEVER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rtre.kernels import layout
-from rtre.kernels.jit import kernel
+from rtre.kernels.jit import brief
 from rtre.kernels.layout import (
     C_CONFIRMED,
     C_INIT,
@@ -27,7 +27,7 @@ WARMING, UNPRICED = int(Quality.WARMING), int(Quality.UNPRICED)
 NO_TIME = (1 << 63) - 1
 
 
-@kernel
+@brief
 def count_observations(F: Float64, I: Int64, closed: bool, out: Int64) -> None:  # noqa: E741
     """Write the observations of each line, (L,): a book counts complete rows.
 
@@ -47,7 +47,7 @@ def count_observations(F: Float64, I: Int64, closed: bool, out: Int64) -> None: 
             out[assets + b] -= 1
 
 
-@kernel
+@brief
 def survey(
     F: Float64,
     I: Int64,  # noqa: E741
@@ -99,7 +99,7 @@ def survey(
     return found
 
 
-@kernel
+@brief
 def snapshot(
     F: Float64,
     I: Int64,  # noqa: E741

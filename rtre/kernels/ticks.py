@@ -21,7 +21,7 @@ from rtre.kernels import layout
 from rtre.kernels.books import reprice, sum_book
 from rtre.kernels.candidates import advance
 from rtre.kernels.ends import slide_ends
-from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.jit import brief, inlined, kernel
 from rtre.kernels.layout import (
     AMENDED,
     APPLIED,
@@ -254,7 +254,7 @@ def sum_holders(F: Float64, I: Int64, i: int) -> None:  # noqa: E741
             watch[b, W_STALE] = AMENDED
 
 
-@kernel
+@brief
 def apply_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> int:  # noqa: E741
     """Apply ticks `start` and up until one opens a new grid interval, or `stop` is reached.
 

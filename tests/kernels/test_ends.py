@@ -57,7 +57,7 @@ def test_both_ends_follow_the_window_for_long(drift: float) -> None:
         closed = np.sort(np.delete(returns, lines.head))
         closed = closed[~np.isnan(closed)]
         low, high = lines.clocks[0, (layout.C_LOWEST, layout.C_HIGHEST)]
-        need = layout.need(lines.ints)[len(closed)]
+        need = layout.need(lines.ints)[layout.SHOWN, len(closed)]
         assert min(low, high) >= min(need, len(closed))
         ends = layout.ends(lines.floats, lines.ints)[0]
         assert ends[0, :low].tolist() == closed[:low].tolist()

@@ -74,7 +74,7 @@ def test_a_snapshot_fits_only_what_it_was_made_with() -> None:
     data = make("every-tick").snapshot()
     with pytest.raises(DataError, match="numbers was expected"):
         make("every-tick", window=121).restore(data)
-    with pytest.raises(DataError, match="other symbols"):
+    with pytest.raises(DataError, match="numbers was expected"):
         make("per-batch").restore(data)
     named = Lines(
         Universe(("A", "B", "X")), {"long": {"A": 1.0, "B": 2.0}, "hedged": {"A": 3.0, "X": -1.0}},

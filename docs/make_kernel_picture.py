@@ -1,9 +1,6 @@
 """Draw ``docs/kernels.svg``: what a tick costs against the window, one line a method.
 
-    export RTRE_BENCH_OUT=/tmp/rows.jsonl
-    pytest benchmarks/test_rolling_tail.py -k cost_per_value
-    pytest benchmarks/test_portfolio_scaling.py -k by_window
-    python docs/make_kernel_picture.py $RTRE_BENCH_OUT
+`docs/make_benchmark_table.py` calls it.
 
 Reads the rows with ``curve`` that the benchmarks recorded; of several runs the last one counts. The
 colours follow the reader's light or dark setting, and no font or script is fetched.
@@ -14,7 +11,6 @@ from __future__ import annotations
 import html
 import json
 import math
-import sys
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -183,11 +179,6 @@ def picture(found: dict[str, dict[str, Curve]]) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def main() -> None:
-    with Path(sys.argv[1]).open() as rows:
-        svg = picture(read(rows))
-    Path(__file__).with_name("kernels.svg").write_text(svg, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+def draw(rows: Iterable[str]) -> None:
+    """Write the picture of recorded rows."""
+    Path(__file__).with_name("kernels.svg").write_text(picture(read(rows)), encoding="utf-8")

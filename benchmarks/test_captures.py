@@ -29,7 +29,8 @@ from rtre.venues.frames import Frames
 
 from tables import headline, table
 
-FOLDER = Path(os.environ.get("RTRE_CAPTURES", "/work/shared/data/captures"))
+SHARED = Path(__file__).resolve().parents[2] / "shared/data/captures"
+FOLDER = Path(os.environ.get("RTRE_CAPTURES", SHARED))
 FILES = [FOLDER / f"binance_spot_{s}_20240808.gz" for s in ("btcusdt", "ethusdt")]
 READ_BYTES = 65536
 ROUNDS = 3

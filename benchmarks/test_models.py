@@ -40,10 +40,12 @@ def levels(steps: int, seed: int) -> np.ndarray:
 def filled(models: Sequence[str], **risk: Any) -> RiskEngine:
     """An engine of ten symbols in one book, its window full and its fits made."""
     universe = Universe(tuple(f"S{i}" for i in range(SYMBOLS)))
-    config = RiskConfig(window=WINDOW, model=models[0], beside=tuple(models[1:]), **risk)
+    config = RiskConfig(
+        window=WINDOW, model=models[0], beside=tuple(models[1:]), refit_every=10**6, **risk
+    )
     engine = RiskEngine(
         universe, {"book": dict.fromkeys(universe, 10.0)}, config,
-        refit_every=10**6, inline_fits=False,
+        inline_fits=False,
     )  # fmt: skip
     steps = WINDOW + 2
     times = START + np.repeat(np.arange(steps), SYMBOLS) * SECOND

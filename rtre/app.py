@@ -81,7 +81,6 @@ def make_engine(config: Config, *, inline_fits: bool) -> RiskEngine:
         Universe(config.universe),
         config.holdings,
         config.risk,
-        refit_every=config.risk.refit_every,
         inline_fits=inline_fits,
     )
 

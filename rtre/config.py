@@ -82,7 +82,7 @@ def _beside(instance: Any, attribute: Any, value: tuple[str, ...]) -> None:
 
 @attrs.frozen
 class RiskConfig:
-    """What is computed: see the README's table of options."""
+    """What is computed, and from what; ``rtre --print-config`` shows all of it."""
 
     model: str = "historical"  #: of every line whose book has none of its own in `book_models`
     parameters: dict[str, Any] = attrs.field(factory=dict)  #: of `model`

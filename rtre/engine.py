@@ -59,8 +59,6 @@ class RiskEngine:
         Models, window, grid, confidences, horizon and the rest.
     model : Model, optional
         Instead of the one that `config` names for all lines.
-    refit_every : int
-        Grid intervals after which a model that fits parameters fits them again.
     inline_fits : bool
         Fit when an interval closes, within `update`: simple, and the numbers depend on the ticks
         alone. False: `fit_jobs` says what is due, and whoever drives the engine runs the jobs where
@@ -68,10 +66,11 @@ class RiskEngine:
 
     Notes
     -----
-    Cost of `update`: one kernel call a batch, O(window) a tick and holding book, plus O(N x window)
-    when a grid interval closes; then, where a line is tracked, each of its models makes a forecast.
-    Cost of `report`: the lines that changed since the last one, once for each model; windows and
-    P&L vectors are shared.
+    Cost of `update`: one kernel call a batch. Where every tick is evaluated, a tick costs a few
+    operations for each candidate scenario of the books that hold it (`rtre.kernels.candidates`);
+    else O(1). When a grid interval closes: O(1) for each asset and holding, and where a line is
+    tracked, each of its models makes a forecast, here, between two ticks. Cost of `report`: the
+    lines that changed since the last one, once for each model; windows and P&L vectors are shared.
     """
 
     def __init__(
@@ -81,15 +80,12 @@ class RiskEngine:
         config: RiskConfig | None = None,
         model: Model | None = None,
         *,
-        refit_every: int = 100,
         inline_fits: bool = True,
     ) -> None:
         self.config = config = config or RiskConfig()
         self.universe = universe
         if clash := set(universe.symbols) & set(books):
             raise DataError(f"books named like a symbol: {', '.join(sorted(clash))}")
-        if refit_every < 1:
-            raise DataError(f"refit_every must be at least 1 interval, got {refit_every}")
         lineup = line_up(config, tuple(books), model)
         self.model = lineup.models[0]
         ranked = any(each.plain_ranks for each in lineup.models)
@@ -106,7 +102,7 @@ class RiskEngine:
             min_obs=config.min_obs,
             evaluation=evaluation(config, len(books)) if ranked else "on-demand",
         )
-        self._seat(lineup, refit_every)
+        self._seat(lineup)
         self.min_obs = self._estimators[0].min_obs
         n_lines = len(self.lines)
         self._exposures = np.full(n_lines, np.nan)
@@ -119,7 +115,7 @@ class RiskEngine:
         self._scorer = self._make_scorer(books, lineup)
         self._rolls = self._turn = self._sequence = 0
 
-    def _seat(self, lineup: Lineup, refit_every: int) -> None:
+    def _seat(self, lineup: Lineup) -> None:
         """Set each model to work on the lines it serves."""
         lines, config = self.lines, self.config
         books = (*[None] * lines.n_assets, *lines.books)
@@ -132,7 +128,7 @@ class RiskEngine:
                 lines,
                 config.confidence,
                 min_obs=config.min_obs,
-                refit_every=refit_every,
+                refit_every=config.refit_every,
                 closed=lineup.models[m].cadence == "interval",
                 serves=serves[m],
             )
@@ -338,6 +334,9 @@ class RiskEngine:
             symbols,
             of_lines,
         )
+        for line, problem in estimator.problems.items():
+            if problem.startswith("WARMING"):  # a first fit is pending
+                of_lines[1, line] |= int(Quality.WARMING)
         return values, of_lines, None if fits is None else fits.fitted_ns.copy()
 
     def _several(self, now_ns: int, symbols: Float64, first: Figures) -> tuple[ModelFigures, ...]:

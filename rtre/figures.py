@@ -34,7 +34,7 @@ class Horizon:
     interval_ns : int
         The grid interval that the P&L was observed on.
     label : str
-        For people, such as ``1d = 23400 x 1s, sqrt-time``.
+        For people, such as ``1d of 6h30m from 1s grid, sqrt-time``.
     """
 
     ns: int

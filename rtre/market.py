@@ -134,6 +134,9 @@ class TickBatch:
     __slots__ = ("block", "start", "stop")
 
     def __init__(self, block: Int64, start: int, stop: int) -> None:
+        # a compiled kernel reads what these say, and looks at nothing
+        if not 0 <= start <= stop <= block.shape[1]:
+            raise DataError(f"ticks {start} to {stop} do not lie in a block of {block.shape}")
         self.block = block
         self.start = start
         self.stop = stop
@@ -179,7 +182,7 @@ class TickBatch:
 
     def take(self, index: Int64) -> TickBatch:
         """Copy the ticks at some places, in that order, to a new batch."""
-        block = self.block[:, self.start + index]
+        block = self.block[:, self.start : self.stop][:, index]
         return TickBatch(np.ascontiguousarray(block), 0, len(index))
 
     @property

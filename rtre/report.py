@@ -154,8 +154,6 @@ class RiskReport:
         figures = self.models[self.own[i]] if self.models else self._first
         own = self._opinion(figures, i, self.peaks)
         quality = Quality(int(self.qualities[i]))
-        if own.problem.startswith("WARMING"):
-            quality |= Quality.WARMING
         others = (self.models[m] for m in self.beside[i]) if self.models else ()
         return LineReport(
             name=self.names[i],

@@ -29,8 +29,11 @@ def make_engine(
 ) -> RiskEngine:
     """An engine with a short window; `risk` and `options` override its settings."""
     settings: dict[str, Any] = {"window": 40, "min_obs": 10, "horizon": "1s"} | risk
+    options = dict(options or {})
+    if "refit_every" in options:
+        settings["refit_every"] = options.pop("refit_every")
     config = RiskConfig(model=model, parameters=parameters or {}, **settings)
-    return RiskEngine(Universe(symbols), books, config, **options or {})
+    return RiskEngine(Universe(symbols), books, config, **options)
 
 
 def walk(

@@ -253,8 +253,6 @@ def test_a_book_named_like_a_symbol_and_other_nonsense_are_refused() -> None:
     universe = Universe(("A",))
     with pytest.raises(DataError, match="A"):
         RiskEngine(universe, {"A": {"A": 1.0}})
-    with pytest.raises(DataError, match="0"):
-        RiskEngine(universe, {}, refit_every=0)
     with pytest.raises(UnknownNameError, match="nosuch"):
         make_model(RiskConfig(model="nosuch"))
     with pytest.raises(DataError, match="colour"):

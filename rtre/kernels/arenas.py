@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtre.errors import DataError
 from rtre.kernels import layout
 from rtre.kernels.layout import (
     AMENDED,
@@ -99,8 +100,10 @@ def new_state(
     every_tick : bool
         Keep `tails` and `peaks` current after each tick.
     candidates : bool
-        Keep candidates for the tails of the books; without, every tick touches all rows.
+        Keep candidates for the tails of the books; without, all rows are looked at when asked.
     """
+    if every_tick and not candidates:
+        raise DataError("to evaluate every tick takes candidates")
     holdings = sorted(holdings)
     levels = 0 if ranks is None else len(ranks)
     wanted = np.zeros((2, window + 1), np.int64)

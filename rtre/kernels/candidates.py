@@ -34,6 +34,7 @@ from rtre.kernels.layout import (
     H_ROWS,
     KEPT,
     L_FLOOR,
+    L_GROSS,
     L_OPEN,
     L_START,
     LAST,
@@ -50,7 +51,7 @@ from rtre.kernels.tail import complete_rows, select_smallest
 from rtre.kernels.touch import collect
 from rtre.market import Float64, Int64
 
-TOLERANCE = 1e-11  #: of the size of the worst P&L: far above the rounding of an audit's span
+TOLERANCE = 1e-11  #: of the gross P&L: far above the rounding of an audit's span
 
 
 @inlined
@@ -181,9 +182,7 @@ def find_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E74
                 limits[L_OPEN] = cell(F, I, b, I[H_HEAD], False)
             settle(values, order, count, want)
             # just chosen, they are right; among equal rows the bound could not tell
-            ready = watch[b, W_SINCE] == 0 or suffices(
-                values, order, limits[L_FLOOR], count, closed, want
-            )
+            ready = watch[b, W_SINCE] == 0 or suffices(values, order, limits, count, closed, want)
         if ready:
             merge(values, order, count, limits[L_OPEN], n > closed, want, out)
     watch[b, W_PENDING] = int(not ready)
@@ -221,7 +220,7 @@ def publish_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: 
     """
     watch, n = layout.watch(I), layout.complete(I)[b]
     want = layout.need(I)[SHOWN, n]
-    if watch[b, W_TOUCHED] == 0:
+    if watch[b, W_TOUCHED] == 0 and watch[b, W_STALE] == 0:
         count, closed = watch[b, W_COUNT], closed_rows(I, b)
         recall(F, I, b, count, out)
         found = count
@@ -231,8 +230,8 @@ def publish_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: 
         select_smallest(out, found, min(want, found))
         if count == closed:
             return True
-        floor = layout.limits(F, I)[b, L_FLOOR]
-        if found >= want and below_floor(out[want - 1], out[0], floor):
+        limits = layout.limits(F, I)[b]
+        if found >= want and below_floor(out[want - 1], out[0], limits):
             return True
     if watch[b, W_FRESH] == 0:
         return False
@@ -242,21 +241,21 @@ def publish_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: 
 
 
 @inlined
-def below_floor(last: float, worst: float, floor: float) -> bool:
+def below_floor(last: float, worst: float, limits: Float64) -> bool:
     """Whether P&L up to `last`, `worst` being the lowest, certainly lies below every other row."""
-    return bool(last <= floor - TOLERANCE * (abs(floor) + abs(worst)))
+    return bool(last <= limits[L_FLOOR] - TOLERANCE * (limits[L_GROSS] + abs(worst)))
 
 
 @inlined
 def suffices(
-    values: Float64, order: Int64, floor: float, count: int, closed: int, want: int
+    values: Float64, order: Int64, limits: Float64, count: int, closed: int, want: int
 ) -> bool:
     """Whether the `want` worst of `closed` rows are certainly among the `count` candidates."""
     if count == closed:
         return True
     if count < want:
         return False
-    return below_floor(values[order[want - 1]], values[order[0]], floor)
+    return below_floor(values[order[want - 1]], values[order[0]], limits)
 
 
 @inlined

@@ -23,10 +23,12 @@ from rtre.kernels.layout import (
     KEPT,
     L_DRIFT,
     L_FLOOR,
+    L_GROSS,
     L_OPEN,
     L_START,
     LAST,
     SPARE_PLACES,
+    UNITS,
     W_COUNT,
     W_FALLBACKS,
     W_PENDING,
@@ -45,7 +47,7 @@ STRIKES = 3  #: choices in a row that did not pay off and are still forgiven
 
 
 @inlined
-def worth_it(I: Int64, b: int, holdings: int, since: int) -> bool:  # noqa: E741
+def worth_it(I: Int64, holdings: int, since: int) -> bool:  # noqa: E741
     """Whether candidates that lasted `since` evaluations were cheaper than touching every row.
 
     In units of one number read, changed and written: choosing is a sum over all holdings and a
@@ -63,18 +65,25 @@ def choose(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
     """Choose a book's candidates from all its rows. Cost: O(W) for each holding."""
     holdings, held, bounds = layout.holdings(F, I), layout.held(I), layout.bounds(I)
     limits, watch, prices = layout.limits(F, I), layout.watch(I), layout.prices(F, I)
+    extremes = layout.extremes(F, I)
     refresh(F, I, b)
     rows = layout.pnl(F, I)[b]
     if I[H_EVERY_TICK] != 0:
         audit(layout.values(F, I)[b], layout.columns(I)[b], rows, limits[b], watch[b])
     if watch[b, W_REBUILDS] > 0 and watch[b, W_SINCE] >= 0:  # not the first, nor after a close
-        paid = worth_it(I, b, bounds[b + 1] - bounds[b], watch[b, W_SINCE])
+        paid = worth_it(I, bounds[b + 1] - bounds[b], watch[b, W_SINCE])
         watch[b, W_STRIKES] = 0 if paid else watch[b, W_STRIKES] + 1
     watch[b, W_REBUILDS] += 1
     watch[b, W_STALE] = 0
     watch[b, W_SINCE] = 0
+    gross = 0.0
     for k in range(bounds[b], bounds[b + 1]):
-        holdings[held[k, 0], CHOSEN] = prices[held[k, 1], LAST]
+        h, i = held[k, 0], held[k, 1]
+        holdings[h, CHOSEN] = prices[i, LAST]
+        exposure = abs(holdings[h, UNITS] * prices[i, LAST])
+        if not math.isnan(exposure):
+            gross += exposure * max(-extremes[i, 0], extremes[i, 1])
+    limits[b, L_GROSS] = gross
     pick(F, I, b, rows)
     limits[b, L_OPEN] = rows[I[H_HEAD]]
     limits[b, L_FLOOR] = limits[b, L_START]
@@ -82,10 +91,13 @@ def choose(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
 
 @inlined
 def audit(values: Float64, columns: Int64, rows: Float64, limits: Float64, watch: Int64) -> None:
-    """Compare the candidates with sums made afresh; keep the largest relative difference."""
+    """Compare the candidates with sums made afresh; keep the largest relative difference.
+
+    Relative to the gross P&L: a hedged book adds up large numbers to small ones.
+    """
     if watch[W_STALE] == AMENDED or watch[W_COUNT] == 0:
         return
-    size, drift = 0.0, 0.0
+    size, drift = limits[L_GROSS], 0.0
     for q in range(watch[W_COUNT]):
         size = max(size, abs(rows[columns[q]]))
         drift = max(drift, abs(values[q] - rows[columns[q]]))

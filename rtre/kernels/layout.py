@@ -24,7 +24,7 @@ holdings (H, 2)       F        units of an asset in a book; price at which the b
                                were chosen
 values   (B, K)       F        P&L of each book's candidates (`rtre.kernels.candidates`)
 packed   (H, K)       F        returns of the holding's asset in its book's candidate rows
-limits   (B, 4)       F        see the ``L_`` names below
+limits   (B, 5)       F        see the ``L_`` names below
 expected (C, W + 1)   F        expected losses in the tail, by number of observations
 tails    (N + B, C, 5)  F      var, es and their errors, where they are kept tick by tick
 peaks    (N + B, C, 2)  F      highest var and es since the last report
@@ -111,12 +111,13 @@ L_FLOOR = 0  #: no row outside the candidates has a P&L below it, at the last pr
 L_START = 1  #: the same at the prices at which the candidates were chosen
 L_OPEN = 2  #: P&L of the open interval's row
 L_DRIFT = 3  #: largest relative rounding that an audit has found
-LIMITS = 4
+L_GROSS = 4  #: largest P&L that the holdings could make by themselves, added up: rounding is of it
+LIMITS = 5
 
 # columns of `watch`
 W_COUNT = 0  #: candidates
 W_STALE = 1  #: other than 0 where the candidates must be chosen anew: AMENDED or AUDITED
-W_TOUCHED = 2  #: 1 where every tick updates the P&L of every row
+W_TOUCHED = 2  #: 1 where all rows are looked at; each tick updates them if it is evaluated
 W_SINCE = 3  #: evaluations since the candidates were chosen
 W_STRIKES = 4  #: times in a row that choosing anew came too soon to be worth it
 W_REBUILDS = 5  #: times that candidates were chosen

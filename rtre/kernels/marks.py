@@ -181,5 +181,5 @@ def take_peaks(F: Float64, I: Int64, values: Float64, factor: float, out: Float6
             for what in (VAR, ES):
                 highest = peaks[line, c, what] * factor
                 shown = values[line, c, what]
-                out[line, c, what] = shown if shown > highest else highest
+                out[line, c, what] = shown if not highest >= shown and shown == shown else highest  # noqa: PLR0124
                 peaks[line, c, what] = tails[line, c, what]

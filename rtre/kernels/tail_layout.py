@@ -80,7 +80,7 @@ def slack(need: int, spread: int, n: int) -> int:
 
 
 @inlined
-def side(I: Int64, at: int, which: int) -> int:  # noqa: E741
+def side(at: int, which: int) -> int:
     """Offset of one side of the series at `at`."""
     return at + SCALARS + SIDE * which
 
@@ -100,7 +100,7 @@ def results(I: Int64, at: int) -> int:  # noqa: E741
 @inlined
 def tail(I: Int64, at: int, which: int, other: int) -> int:  # noqa: E741
     """Offset of the tail of a side, or with ``other = 1`` of its second buffer."""
-    buffer = I[side(I, at, which) + T_WHICH] ^ other
+    buffer = I[side(at, which) + T_WHICH] ^ other
     return int(I[at + S_AT_TAILS] + (2 * which + buffer) * I[at + S_ROOM])
 
 

@@ -46,7 +46,7 @@ TAKEN, FULL = 0, 1  #: verdict of `take`: FULL = the ring must grow first, nothi
 @inlined
 def drop(A: Float64, I: Int64, at: int, which: int, x: float) -> None:  # noqa: E741
     """Value `x` (signed) leaves the window: take it from the tail if it is there."""
-    t = lay.side(I, at, which)
+    t = lay.side(at, which)
     n, tail = I[t + lay.T_COUNT], lay.tail(I, at, which, 0)
     if n > 0 and x <= A[tail + n - 1]:
         spot = first_not_below(A, tail, n, x)
@@ -60,7 +60,7 @@ def drop(A: Float64, I: Int64, at: int, which: int, x: float) -> None:  # noqa: 
 @inlined
 def admit(A: Float64, I: Int64, at: int, which: int, x: float) -> None:  # noqa: E741
     """Value `x` (signed) enters the window, of ``S_VALID`` numbers before it."""
-    t = lay.side(I, at, which)
+    t = lay.side(at, which)
     n, tail, cap = I[t + lay.T_COUNT], lay.tail(I, at, which, 0), I[at + lay.S_CAP]
     inside = n > 0 and x < A[tail + n - 1]
     if not inside and (n != I[at + lay.S_VALID] or n >= cap):
@@ -119,7 +119,7 @@ def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
     low = need + (I[at + lay.S_CAP] - need) // 2
     lo, hi = -lay.HIGHEST, lay.HIGHEST
     for which in range(I[lay.H_SIDES]):
-        t = lay.side(I, at, which)
+        t = lay.side(at, which)
         if I[t + lay.T_COUNT] < need:
             rebuild(A, I, at, which)
         count = I[t + lay.T_COUNT]
@@ -155,10 +155,10 @@ def take(A: Float64, I: Int64, at: int, x: float, now: int) -> int:  # noqa: E74
     if usable or keep:
         pos = I[at + lay.S_POS]
         for which in range(I[lay.H_SIDES]):
-            if I[lay.side(I, at, which) + lay.T_FILLING]:
+            if I[lay.side(at, which) + lay.T_FILLING]:
                 sign = lay.sign_of(I, which)
                 advance(A, I, at, which)
-                if I[lay.side(I, at, which) + lay.T_FILLING]:
+                if I[lay.side(at, which) + lay.T_FILLING]:
                     follow(A, I, at, which, sign * A[ring + pos], sign * x)
         if full:
             evict(A, I, at)

@@ -52,7 +52,7 @@ def offer(A: Float64, I: Int64, at: int, t: int, buffer: int, x: float, cap: int
 @kernel
 def scan(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Offer all slots of the ring, one by one."""
-    t, ring, slots = lay.side(I, at, which), I[at + lay.S_AT_RING], I[at + lay.S_RING]
+    t, ring, slots = lay.side(at, which), I[at + lay.S_AT_RING], I[at + lay.S_RING]
     buffer, cap = lay.tail(I, at, which, 1), I[at + lay.S_CAP]
     sign = lay.sign_of(I, which)
     below, slot = A[t + lay.T_BELOW], I[t + lay.T_START]
@@ -73,7 +73,7 @@ def gather(A: Float64, I: Int64, at: int, which: int, goal: int, least: int) -> 
 
     They go to the scratch. Stops earlier, but not before `least`, when it has `GENTLE`.
     """
-    t, ring, slots = lay.side(I, at, which), I[at + lay.S_AT_RING], I[at + lay.S_RING]
+    t, ring, slots = lay.side(at, which), I[at + lay.S_AT_RING], I[at + lay.S_RING]
     scratch, sign = I[lay.H_AT_SCRATCH], lay.sign_of(I, which)
     below, begun, found = A[t + lay.T_BELOW], I[t + lay.T_DONE], 0
     done, slot = begun, (I[t + lay.T_START] + begun) % slots
@@ -96,7 +96,7 @@ def merge(A: Float64, I: Int64, at: int, which: int, found: int) -> None:  # noq
 
     A falling series inserts at the front each time: one by one, 133 values in a tick moved 53,000.
     """
-    t, cap, first = lay.side(I, at, which), I[at + lay.S_CAP], I[lay.H_AT_SCRATCH]
+    t, cap, first = lay.side(at, which), I[at + lay.S_CAP], I[lay.H_AT_SCRATCH]
     A[first : first + found].sort()
     buffer, i, j = lay.tail(I, at, which, 1), I[t + lay.T_FOUND], found
     while i + j > cap:  # drop the largest
@@ -121,7 +121,7 @@ def merge(A: Float64, I: Int64, at: int, which: int, found: int) -> None:  # noq
 @kernel
 def start(A: Float64, I: Int64, at: int, which: int, below: float) -> None:  # noqa: E741
     """Begin to fill the second buffer of a side with values smaller than `below`."""
-    t = lay.side(I, at, which)
+    t = lay.side(at, which)
     I[t + lay.T_FILLING] = 1
     I[t + lay.T_START] = (I[at + lay.S_POS] - I[at + lay.S_SLOTS]) % I[at + lay.S_RING]
     I[t + lay.T_DONE] = I[t + lay.T_FOUND] = 0
@@ -136,7 +136,7 @@ def guess(A: Float64, I: Int64, at: int, which: int) -> float:  # noqa: E741
     Goes on from the tail's inner half with its density, twice as far. Data that are denser
     towards the middle fill the buffer early, which only lowers the bound.
     """
-    n = I[lay.side(I, at, which) + lay.T_COUNT]
+    n = I[lay.side(at, which) + lay.T_COUNT]
     half = n // 2
     if n < 4:
         return math.inf
@@ -151,7 +151,7 @@ def guess(A: Float64, I: Int64, at: int, which: int) -> float:  # noqa: E741
 @inlined
 def adopt(I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Make the filled buffer the tail."""
-    t = lay.side(I, at, which)
+    t = lay.side(at, which)
     I[t + lay.T_WHICH] ^= 1
     I[t + lay.T_COUNT] = I[t + lay.T_FOUND]
     I[t + lay.T_FILLING] = 0
@@ -177,7 +177,7 @@ def select(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     tail = lay.tail(I, at, which, 0)
     for j in range(count):
         A[tail + j] = scratch[j]
-    t = lay.side(I, at, which)
+    t = lay.side(at, which)
     I[t + lay.T_COUNT] = count
     I[t + lay.T_FILLING] = 0
     I[at + lay.S_TOUCHED] += len(scratch) + count
@@ -190,7 +190,7 @@ def rebuild(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     if I[at + lay.S_CAP] >= BY_SELECTION:
         select(A, I, at, which)
         return
-    t = lay.side(I, at, which)
+    t = lay.side(at, which)
     wanted = min(
         I[at + lay.S_VALID], I[at + lay.S_NEED] + (I[at + lay.S_CAP] - I[at + lay.S_NEED]) // 2
     )
@@ -205,7 +205,7 @@ def rebuild(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
 @kernel
 def advance(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """One tick's work on a refill in pieces; call it before the ring moves on."""
-    t, slots = lay.side(I, at, which), I[at + lay.S_SLOTS]
+    t, slots = lay.side(at, which), I[at + lay.S_SLOTS]
     begun, count, need = I[t + lay.T_FROM], I[t + lay.T_COUNT], I[at + lay.S_NEED]
     # one more value may leave with this tick
     least = min(slots, slots * (begun - count + 1) // max(begun - need + 1, 1))
@@ -230,7 +230,7 @@ def advance(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
 @inlined
 def follow(A: Float64, I: Int64, at: int, which: int, old: float, new: float) -> None:  # noqa: E741
     """Keep the buffer being filled true: slot ``S_POS`` changes from `old` to `new` (signed)."""
-    t = lay.side(I, at, which)
+    t = lay.side(at, which)
     slots = I[at + lay.S_RING]
     if (I[at + lay.S_POS] - I[t + lay.T_START]) % slots >= I[t + lay.T_DONE]:
         return  # not scanned yet

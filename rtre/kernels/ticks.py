@@ -228,6 +228,8 @@ def update_books(
             if slot == I[H_HEAD]:
                 limits[b, L_OPEN] += holdings[h, UNITS] * (price * after - last * before)
         if slot >= 0:
+            if slot != I[H_HEAD]:
+                watch[b, W_STALE] = AMENDED
             gaps = missing[b, slot]
             missing[b, slot] = gaps + int(math.isnan(new)) - int(math.isnan(old))
             complete[b] += int(missing[b, slot] == 0) - int(gaps == 0)

@@ -21,8 +21,8 @@ from rtre.order import rank_table
 from rtre.windows.arena_bytes import from_bytes, to_bytes
 
 MOST_UNITS = 1e15
-MOST_DRIFT = 1e-9  #: of the size of the worst P&L, between two audits
-_KIND = b"rLi1"
+MOST_DRIFT = 1e-9  #: of the gross P&L, between two audits
+_KIND = b"rLi2"
 
 Evaluation = Literal["every-tick", "per-batch", "on-demand"]
 EVALUATIONS = get_args(Evaluation)
@@ -56,6 +56,7 @@ def _check(
     window: int,
     interval_ns: int,
     confidences: tuple[float, ...],
+    min_obs: int,
     evaluation: str,
 ) -> None:
     if window < 2:
@@ -65,6 +66,8 @@ def _check(
         raise DataError(f"evaluation must be one of {known}; got {evaluation!r}")
     if not confidences and evaluation != "on-demand":
         raise DataError(f"evaluation {evaluation!r} needs confidences; got none")
+    if min_obs < 1:
+        raise DataError(f"min_obs must be at least 1, got {min_obs}")
     if interval_ns < 1:
         raise DataError(f"the grid interval must be at least 1 ns, got {interval_ns}")
     for name, positions in books.items():
@@ -129,7 +132,7 @@ class Lines:
         min_obs: int = 2,
         evaluation: Evaluation = "on-demand",
     ) -> None:
-        _check(books, window, interval_ns, confidences, evaluation)
+        _check(books, window, interval_ns, confidences, min_obs, evaluation)
         self.universe = universe
         self.books = tuple(books)
         self._positions = {name: dict(held) for name, held in books.items()}
@@ -235,7 +238,8 @@ class Lines:
     def _renew(self) -> None:
         """Take the look at all rows that some books wait for after a tick."""
         choose.renew_books(self.floats, self.ints)
-        marks.keep_all(self.floats, self.ints, True)
+        if marks.keep_all(self.floats, self.ints, True):
+            raise RuntimeError("a book has no tail after a look at all of its rows: this is a bug")
         if (worst := layout.limits(self.floats, self.ints)[:, layout.L_DRIFT].max()) > MOST_DRIFT:
             raise RuntimeError(
                 f"the running sums of a book have drifted by {worst:.1e} from fresh ones, "

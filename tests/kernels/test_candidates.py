@@ -185,6 +185,53 @@ def test_late_ticks_gaps_and_silent_assets_leave_the_tail_exact(evaluation: Eval
         market.check()
 
 
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+def test_large_late_ticks_at_each_boundary_leave_the_tail_exact(evaluation: Evaluation) -> None:
+    market = Market(evaluation, 12)
+    market.fill()
+    for _ in range(40):
+        market.close(1e-3, range(0, 1))  # one opens the interval, the others are late for the last
+        for asset in range(1, N):
+            move = 1.0 + float(market.rng.choice([-0.05, 0.05]))
+            market.tick(asset, market.level[asset] * move, market.interval - 1)
+        market.check()
+        for asset in range(1, N):
+            market.step(asset, 1e-4)
+            market.check()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_book_that_touches_all_rows_stays_current_while_a_row_is_incomplete(seed: int) -> None:
+    market = Market("every-tick", seed)
+    market.fill()
+    for _ in range(20):
+        for asset in range(N):
+            market.step(asset, 0.5)
+    assert market.watched(layout.W_TOUCHED) >= 1
+    for asset in (0, 1):
+        market.lines.break_chain(asset)  # the next return of each is masked
+    for k in range(100):
+        market.step(k % N, 0.3)
+        market.check()
+
+
+def test_a_hedge_to_the_last_digit_is_no_drift() -> None:
+    universe = Universe(("A", "B"))
+    lines = Lines(
+        universe, {"pair": {"A": 3.0, "B": -1.0}}, window=150, interval_ns=SECOND, jump=10.0,
+        confidences=CONFIDENCES, evaluation="every-tick",
+    )  # fmt: skip
+    rng = np.random.default_rng(3)
+    price = 100.0
+    for interval in range(1_000, 1_400):
+        price *= math.exp(1e-2 * rng.standard_t(3))
+        batch = TickBatch.of([0, 1], [price, 3.0 * price], interval * SECOND)
+        lines.open_row(interval)
+        assert lines.apply(batch, 0) == 2
+        layout.watch(lines.ints)[:, layout.W_SINCE] = 10**9  # an audit each time
+    assert lines.work()[0].drift < 1e-12
+
+
 @given(
     st.lists(
         st.tuples(

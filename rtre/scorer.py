@@ -2,7 +2,11 @@
 
     row opens   -> every model says its VaR and ES of the interval, from closed intervals alone
     ticks       -> nothing
-    row closes  -> the loss of the same position, valued at its start, is held against them
+    row closes  -> the loss of the same position since the row opened is held against them
+
+A row opens with the first tick of any asset, so the last ticks of others for the row before may
+still come. Their moves belong to the outcome of the row that is open then: outcomes add up to the
+whole move, and a fall that comes late is an exceedance one interval later instead of none.
 
 Memory is bounded: counts, which cover the whole run, and a log of the newest scores.
 """
@@ -15,6 +19,7 @@ import numpy as np
 
 from rtre.backtest.eprocess import MAX_BET
 from rtre.backtest.result import Bool
+from rtre.errors import DataError
 from rtre.kernels import layout
 from rtre.kernels.outcomes import ES, FIELDS, HIT, LAST, SCORE, VAR, score_outcomes
 from rtre.kernels.tail import ES as TAIL_ES
@@ -26,7 +31,33 @@ from rtre.windows.lines import Lines
 
 MOST_ROWS = 5000  #: intervals in the log
 MOST_BYTES = 64_000_000  #: of the log: with very many lines and models it holds fewer intervals
-_LEAST_ROWS = 2 * BLOCK
+LEAST_ROWS = 32  #: a log of fewer compares nothing; see `rtre.track.LEAST`
+_BLOCKS = 8  # at least: one of them is spare, so fewer would waste more of the bytes
+
+
+def log_size(lines: int, models: int, confidences: int) -> tuple[int, int]:
+    """Intervals that the log keeps, and intervals in a block of it.
+
+    The newest block fills while the oldest still holds rows that count, so there is one block more
+    than the kept rows need; all of them together take `MOST_BYTES` at most.
+
+    Raises
+    ------
+    DataError
+        Not even `LEAST_ROWS` intervals fit.
+    """
+    row = lines * models * confidences * 9  # a score and a hit
+    fit = MOST_BYTES // row
+    size = max(1, min(BLOCK, fit // _BLOCKS))
+    most = min(MOST_ROWS, (fit // size - 1) * size)
+    if most < LEAST_ROWS:
+        needed = (LEAST_ROWS + LEAST_ROWS // _BLOCKS) * row / 1e6
+        raise DataError(
+            f"live scoring of {lines:,} lines x {models} models x {confidences} confidences needs "
+            f"{needed:,.3g} MB for its log, which may hold at most {MOST_BYTES / 1e6:g} MB: "
+            "track fewer lines (risk.track), or run fewer models or confidences"
+        )
+    return most, size
 
 
 class Scorer:
@@ -45,6 +76,11 @@ class Scorer:
         Whether a model forecasts a line.
     confidences : tuple of float
 
+    Raises
+    ------
+    DataError
+        The log would be too large; see `log_size`.
+
     Notes
     -----
     Cost of a closed interval: one kernel call and a few small copies, 20 us for a book and three
@@ -61,6 +97,7 @@ class Scorer:
         confidences: tuple[float, ...],
     ) -> None:
         shape = (len(tracked), len(models), len(confidences))
+        self._most, self._size = log_size(*shape)
         self.tracked = tracked
         self._lines = lines
         self._models = tuple(models)
@@ -72,9 +109,9 @@ class Scorer:
         tails = [float(tail_probability(c)) for c in confidences]
         self._levels = np.array([tails, [MAX_BET] * len(tails)])
         self._positions(books)
-        row = int(np.prod(shape)) * 9
-        self._most = min(MOST_ROWS, max(_LEAST_ROWS, MOST_BYTES // row))
         self._blocks: list[Block] = []
+        self._scores = np.empty((0, *shape))
+        self._hits = np.empty((0, *shape), np.int8)
         self._rows = self._intervals = 0
         self._summary: Track | None = None
 
@@ -99,12 +136,16 @@ class Scorer:
         self._units = np.array(units)
 
     def outcomes(self) -> Float64:
-        """P&L of each tracked line over the open interval, (S,); NaN where a held asset has none.
+        """P&L of each tracked line since the open interval opened, (S,); NaN: none.
 
-        Of the position at its value when the interval opened. Summed in the order of the assets.
+        None where the return of a held asset is masked. Summed in the order of the assets.
+        Ticks that came meanwhile for closed intervals are in it, as theirs is closed; where they
+        were the only ones of an asset in a closed interval, which had no outcome then, its move
+        is in this one. Moves within an interval that has no outcome are in none.
         """
         lines = self._lines
-        growth = lines.prices[:, layout.CLOSE] * lines.returns[:, lines.head]
+        growth = lines.prices[:, layout.LAST] - lines.prices[:, layout.CLOSE]
+        growth[np.isnan(lines.returns[:, lines.head])] = np.nan
         found = np.bincount(self._slots, self._units * growth[self._assets], len(self.tracked))
         return np.asarray(found, np.float64)
 
@@ -117,23 +158,23 @@ class Scorer:
         hits = state[..., HIT]
         if hits.max() < 0.0:
             return
-        at = self._rows % BLOCK
+        at = self._rows % self._size
         if at == 0:
             self._add_block()
-        block = self._blocks[-1]
-        block.scores[at] = state[..., SCORE]
-        block.hits[at] = hits
+        self._scores[at] = state[..., SCORE]
+        self._hits[at] = hits
         self._rows += 1
 
     def _add_block(self) -> None:
-        """Begin a block, and drop the oldest once the others hold enough.
+        """Begin a block; the oldest is dropped first where the others hold enough.
 
         A block is never written again where it was written, so summaries share it as it is.
         """
-        shape = (BLOCK, *self._state.shape[:3])
-        self._blocks.append(Block(np.full(shape, np.nan), np.full(shape, -1, np.int8)))
-        if (len(self._blocks) - 2) * BLOCK >= self._most:
+        if (len(self._blocks) - 1) * self._size >= self._most:
             del self._blocks[0]
+        shape = (self._size, *self._state.shape[:3])
+        self._scores, self._hits = np.full(shape, np.nan), np.full(shape, -1, np.int8)
+        self._blocks.append(Block(self._scores, self._hits))
 
     def stamp(self, model: int, ready: Bool, values: Float64) -> None:
         """Take a model's forecasts for the interval that has just opened.
@@ -159,9 +200,8 @@ class Scorer:
     def summary(self) -> Track:
         """Everything as it stands; the same object until the next interval closes."""
         if self._summary is None:
-            in_blocks = len(self._blocks) * BLOCK
-            newest = self._rows - (self._rows - 1) // BLOCK * BLOCK if self._rows else 0
-            held = in_blocks - BLOCK + newest if self._blocks else 0
+            unused = -self._rows % self._size  # of the newest block
+            held = len(self._blocks) * self._size - unused
             self._summary = Track(
                 lines=tuple(self._lines.names[i] for i in self.tracked.tolist()),
                 models=self._models,

@@ -11,6 +11,7 @@ import pytest
 from engine_support import BOOKS, SECOND, START, make_engine, walk
 
 from rtre import names, scorer
+from rtre import track as track_module
 from rtre.backtest.coverage import binomial, kupiec
 from rtre.backtest.eprocess import var_eprocess
 from rtre.backtest.exceedances import Counts, exceedances
@@ -256,6 +257,53 @@ def test_memory_is_bounded_and_the_counts_go_on(monkeypatch: pytest.MonkeyPatch)
     assert found.n > 1700
     assert found.fz0_n == 500
     assert found.recent_n == 250
+
+
+def test_what_one_reader_does_to_a_track_no_other_sees() -> None:
+    engine = make_engine("historical", beside=("ewma",))
+    engine.update(walk(60))
+    report = engine.report(NOW)
+    track = report.track
+    assert track is not None
+    wanted = json.dumps(report.to_dict()["track"])
+    mine = report.to_dict()["track"]
+    mine["lines"][0]["standings"][0]["n"] = -1
+    mine["lines"][0]["standings"].pop()
+    mine["lines"].pop()
+    mine["intervals"] = -1
+    assert json.dumps(report.to_dict()["track"]) == wanted
+    arrays = [track.counts, track.served, track.tails]
+    arrays += [a for block in track.blocks for a in (block.scores, block.hits)]
+    for array in arrays:
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+    engine.update(walk(3, first=60, seed=1))
+    assert engine.track is not None
+    assert engine.track["short"][0].n == track["short"][0].n + 3, "the engine still writes"
+
+
+def test_a_single_line_is_computed_without_the_others_and_gives_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = tournament(track="all")
+    engine.update(market(200))
+    whole = engine.track
+    assert whole is not None
+    whole.to_dict()
+    engine._scorer._summary = None  # type: ignore[union-attr]
+    one = engine.track
+    assert one is not None
+    seen: list[tuple[int, ...]] = []
+    figures = track_module.coverage_figures
+
+    def watched(n: Float64, *others: Any) -> Any:
+        seen.append(n.shape)
+        return figures(n, *others)
+
+    monkeypatch.setattr(track_module, "coverage_figures", watched)
+    for name in ("short", "A"):
+        assert one[name] == whole[name]
+    assert seen == [(1, len(MODELS), 2)] * 2
 
 
 def test_a_broken_link_masks_the_interval_and_is_counted() -> None:

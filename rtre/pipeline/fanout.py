@@ -1,8 +1,10 @@
 """The fan-out: one report in, one to every subscriber; a slow one delays nobody.
 
 Each subscriber has its own memory channel. By default it holds one report, and a newer one takes
-the place of one that was not read in time; that is counted. A subscriber that must see every
-report asks for that, and then the risk task waits for it (its inbox conflates meanwhile).
+the place of one that was not read in time; that is counted, and the peaks of the lost one are
+carried over, since they are all that tells of a breach that is over by now. A subscriber that must
+see every report asks for that, and then the risk task waits for it (its inbox conflates meanwhile),
+after all others have been served.
 """
 
 from __future__ import annotations
@@ -10,13 +12,28 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+import attrs
+import numpy as np
 import trio
 
+from rtre.market import Float64
 from rtre.report import RiskReport
+
+_Parcel = tuple[RiskReport, Float64 | None]  #: a report, and the peaks of those that it replaced
+
+
+def _higher(one: Float64 | None, other: Float64 | None) -> Float64 | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return np.fmax(one, other)
 
 
 class Subscription:
     """The reading end: ``with pipeline.subscribe() as reports: async for report in reports``.
+
+    The `peaks` of a report that replaced others are the highest of all of them: what a reader sees
+    is the highest since the report that it read before. Other subscribers' reports stay as they
+    are.
 
     Attributes
     ----------
@@ -28,18 +45,33 @@ class Subscription:
         self.conflated = 0
         self.every = every
         self._fanout = fanout
-        self._send, self._receive = trio.open_memory_channel[RiskReport](1)
+        self._send, self._receive = trio.open_memory_channel[_Parcel](1)
 
-    async def receive(self) -> RiskReport:
-        """Wait for the next report; raises trio.EndOfChannel after the last one."""
-        return await self._receive.receive()
+    async def receive(self, *, instead_of: RiskReport | None = None) -> RiskReport:
+        """Wait for the next report; raises trio.EndOfChannel after the last one.
+
+        Parameters
+        ----------
+        instead_of : RiskReport, optional
+            One that was received and that nobody will see, because the next is to be shown in its
+            place: its peaks are carried over. Where no report comes it is as it was.
+        """
+        report, carried = await self._receive.receive()
+        if instead_of is not None:
+            carried = _higher(carried, instead_of.peaks)
+        if carried is None or report.peaks is None:
+            return report
+        peaks = np.fmax(carried, report.peaks)
+        if np.array_equal(peaks, report.peaks, equal_nan=True):
+            return report
+        return attrs.evolve(report, peaks=peaks)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> RiskReport:
         try:
-            return await self._receive.receive()
+            return await self.receive()
         except trio.EndOfChannel:
             raise StopAsyncIteration from None
 
@@ -61,11 +93,13 @@ class Subscription:
 
     def _replace(self, report: RiskReport) -> None:
         try:
-            self._send.send_nowait(report)
+            self._send.send_nowait((report, None))
         except trio.WouldBlock:
-            self._receive.receive_nowait()
+            old, carried = self._receive.receive_nowait()
             self.conflated += 1
-            self._send.send_nowait(report)
+            self._send.send_nowait((report, _higher(carried, old.peaks)))
+        except trio.BrokenResourceError:
+            pass  # nobody reads any more
 
 
 class Fanout:
@@ -87,12 +121,12 @@ class Fanout:
 
     async def publish(self, report: RiskReport) -> None:
         """Hand `report` to everyone; waits only for subscribers to every report."""
-        for subscription in tuple(self._subscriptions):
+        for subscription in self._subscriptions:
             if not subscription.every:
                 subscription._replace(report)
-                continue
+        for subscription in [s for s in self._subscriptions if s.every]:
             try:
-                await subscription._send.send(report)
+                await subscription._send.send((report, None))
             except trio.BrokenResourceError:
                 self._forget(subscription)  # closed while we waited
 

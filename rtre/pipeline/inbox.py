@@ -2,8 +2,14 @@
 
 A memory channel carries the items. When it is full the feed does not wait, because a reader that
 blocks stops answering pings and is cut off: items pile up beside the channel, and past a bound the
-pile is conflated to the newest tick of each asset and grid interval. That keeps every closed return
-exact; what is lost are prices in between, and they are counted.
+pile is conflated to one tick of each asset and grid interval, the newest that the engine could use.
+What is merged away is counted.
+
+What that costs: prices within an interval, and with them peaks of VaR. The prices at which
+intervals close are those that the engine would have come to by itself, with one exception: whether
+a price is an outlier is not known here, so one may stand for its interval, and the engine then
+quarantines it and has no close there. If a tick of each interval is still too much, one of each
+asset stays, and whole intervals are lost: their returns are masked, as after any gap.
 """
 
 from __future__ import annotations
@@ -12,25 +18,59 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 import trio
 
+from rtre.kernels.layout import HIGHEST_PRICE, LOWEST_PRICE
 from rtre.market import FeedItem, TickBatch
 
+_LEAD_NS = 5_000_000_000
+_NEVER = np.iinfo(np.int64).min
 
-def conflate(batch: TickBatch, interval_ns: int | None) -> TickBatch:
+Mask = npt.NDArray[np.bool_]
+
+
+def conflate(batch: TickBatch, interval_ns: int | None, lead_ns: int = _LEAD_NS) -> TickBatch:
     """Keep the newest tick of each asset and grid interval (None: of each asset), in order.
 
-    >>> batch = TickBatch.of([0, 1, 0, 0], [1.0, 2.0, 3.0, 4.0], [10, 11, 12, 25])
+    Newest by event time, and of equal times the last to arrive. A tick that the engine would
+    refuse for its price, for its time, or for being older than one that arrived before it stays
+    only where there is no better one.
+
+    Parameters
+    ----------
+    batch : TickBatch
+        Not changed.
+    interval_ns : int or None
+    lead_ns : int
+        How far event time may be ahead of the receipt.
+
+    >>> batch = TickBatch.of([0, 1, 0, 0, 0], [1.0, 2.0, 3.0, 4.0, 5.0], [10, 11, 12, 25, 24])
     >>> conflate(batch, 20).price
     array([2., 3., 4.])
+    >>> conflate(batch, None).price
+    array([2., 4.])
     """
-    key = batch.asset.astype(np.int64)
-    if interval_ns is not None:
-        interval = batch.ts_event_ns // interval_ns
-        key += (interval - interval.min()) * (int(key.max()) + 1)
-    _, last = np.unique(key[::-1], return_index=True)
-    keep = np.sort(len(key) - 1 - last)
-    return batch.take(keep)
+    asset, good = batch.asset, _usable(batch, lead_ns)
+    interval = np.zeros_like(asset) if interval_ns is None else batch.ts_event_ns // interval_ns
+    # Stable, so the last of a group is the last to arrive, of the usable ones where there are any:
+    # none of those is older than one before it. Sorting columns, no key can overflow.
+    order = np.lexsort((good, interval, asset))
+    ends = np.ones(len(order), np.bool_)
+    ends[:-1] = (np.diff(asset[order]) != 0) | (np.diff(interval[order]) != 0)
+    return batch.take(np.sort(order[ends]))
+
+
+def _usable(batch: TickBatch, lead_ns: int) -> Mask:
+    """Whether the engine would take each tick, as far as the batch tells."""
+    event, price = batch.ts_event_ns, batch.price
+    good = (price >= LOWEST_PRICE) & (price <= HIGHEST_PRICE) & (event > 0)
+    good[good] = event[good] - lead_ns <= batch.ts_init_ns[good]
+    order = np.argsort(batch.asset, kind="stable")
+    for own in np.split(order, np.flatnonzero(np.diff(batch.asset[order])) + 1):
+        newest = np.maximum.accumulate(np.where(good[own], event[own], _NEVER))
+        good[own] &= event[own] >= newest
+    return good
 
 
 class Inbox:
@@ -44,6 +84,8 @@ class Inbox:
         Items in the channel.
     max_ticks : int
         Ticks that may wait beside a full channel before they are conflated.
+    lead_ns : int
+        How far event time may be ahead of the receipt; see `conflate`.
 
     Attributes
     ----------
@@ -53,10 +95,18 @@ class Inbox:
         Ticks written and not yet taken.
     """
 
-    def __init__(self, interval_ns: int, *, max_items: int = 64, max_ticks: int = 65_536) -> None:
+    def __init__(
+        self,
+        interval_ns: int,
+        *,
+        max_items: int = 64,
+        max_ticks: int = 65_536,
+        lead_ns: int = _LEAD_NS,
+    ) -> None:
         self._send, self._receive = trio.open_memory_channel[FeedItem](max_items)
         self._interval_ns = interval_ns
         self._max_ticks = max_ticks
+        self._lead_ns = lead_ns
         self._pile: list[FeedItem] = []
         self._piled = 0
         self.conflated = 0
@@ -86,7 +136,8 @@ class Inbox:
     def _conflate(self, interval_ns: int | None) -> None:
         pile, before = _merge(self._pile), self._piled
         self._pile = [
-            conflate(item, interval_ns) if isinstance(item, TickBatch) else item for item in pile
+            conflate(item, interval_ns, self._lead_ns) if isinstance(item, TickBatch) else item
+            for item in pile
         ]
         self._piled = sum(len(i) for i in self._pile if isinstance(i, TickBatch))
         self.conflated += before - self._piled

@@ -29,6 +29,8 @@ log = logging.getLogger("rtre")
 
 _FIT_POLL_S = 0.1  #: how often to look for fits that are due
 _LATENCIES = 8192  #: most recent batches whose latency is kept
+_CHUNK = 2048  #: most ticks that the engine gets at once
+_HOLD_S = 0.005  #: work of about this length, and the other tasks get a turn
 
 
 @attrs.frozen
@@ -48,7 +50,8 @@ class PipelineStatistics:
         Mean rate since the start.
     latency_us : dict
         ``p50``, ``p90``, ``p99``, ``max`` of the time from the receipt of the oldest tick of a
-        batch to its report, over the last 8,192 batches, in microseconds. Empty in a replay.
+        batch to its report, over the last 8,192 batches, in microseconds. Handing the report out,
+        with any wait for subscribers to every report, is not in it. Empty in a replay.
     feeds : tuple of FeedStatistics
     books : tuple of BookWork
         How the tail of each book is kept, with a count of the times that it fell back to touching
@@ -103,9 +106,10 @@ class Pipeline:
         self._every_tick = every_tick
         self._left = max_ticks
         self._heartbeat_s = heartbeat_s
-        self._inbox = Inbox(engine.config.interval)
+        self._inbox = Inbox(engine.config.interval, lead_ns=int(engine.config.clock_lead))
         self._fanout = Fanout()
         self._feed_scope = trio.CancelScope()
+        self._heartbeat_scope = trio.CancelScope()
         self._ended = trio.Event()
         self._started: float | None = None
         self._stopped: float | None = None
@@ -192,12 +196,16 @@ class Pipeline:
                 for item in items:
                     await self._take(item)
         except trio.EndOfChannel:
+            # It may be waiting to hand out a report. That one is lost, and tells of no tick that
+            # the last one does not: every report made since would have had to wait behind it.
+            self._heartbeat_scope.cancel()
             await self._publish()
         finally:
+            self._heartbeat_scope.cancel()
             self._fanout.close()
             self._stopped = trio.current_time()
             self._ended.set()
-        whole.cancel()  # only heartbeat and fits are left
+        whole.cancel()  # only fits are left
 
     async def _take(self, item: FeedItem) -> None:
         if isinstance(item, LinkChange):
@@ -213,17 +221,37 @@ class Pipeline:
             self._left -= len(item)
         if not len(item):
             return
-        step = 1 if self._every_tick else len(item)
-        for start in range(0, len(item), step):
-            batch = item if step == len(item) else item[start : start + step]
-            self.engine.update(batch)
-            self._in_hand -= len(batch)
-            self._first_ns = self._first_ns or int(batch.ts_init_ns[0])
-            self._data_ns = max(self._data_ns, int(batch.ts_init_ns[-1]))
-            await self._publish()
-            self._note_latency(batch)
+        if not self._every_tick and len(item) <= _CHUNK:
+            self._apply(item)
+            await self._publish(item)
+        else:
+            await self._take_in_turns(item)
         if self._left == 0:
             self.stop()
+
+    async def _take_in_turns(self, item: TickBatch) -> None:
+        """Apply ticks in parts that let the loop turn in between; the engine's bits are the same.
+
+        A report after each tick does not do that where nobody subscribes to every one.
+        """
+        step = 1 if self._every_tick else _CHUNK
+        turn = trio.current_time()
+        for start in range(0, len(item), step):
+            part = item[start : start + step]
+            self._apply(part)
+            if self._every_tick:
+                await self._publish(part)
+            if trio.current_time() - turn > _HOLD_S:
+                await trio.lowlevel.checkpoint()
+                turn = trio.current_time()
+        if not self._every_tick:
+            await self._publish(item)
+
+    def _apply(self, batch: TickBatch) -> None:
+        self.engine.update(batch)
+        self._in_hand -= len(batch)
+        self._first_ns = self._first_ns or int(batch.ts_init_ns[0])
+        self._data_ns = max(self._data_ns, int(batch.ts_init_ns[-1]))
 
     def _note_latency(self, batch: TickBatch) -> None:
         self._batches += 1
@@ -236,10 +264,13 @@ class Pipeline:
             self._latencies[self._timed % _LATENCIES] = waited
             self._timed += 1
 
-    async def _publish(self) -> None:
+    async def _publish(self, batch: TickBatch | None = None) -> None:
+        """Make a report, of `batch` where there is one, and hand it out."""
         now = self._data_ns if self._clock_ns is None else self._clock_ns()
         self.last_report = report = self.engine.report(now, outside=self._outside())
         self._reports += 1
+        if batch is not None:
+            self._note_latency(batch)
         await self._fanout.publish(report)
 
     def _outside(self) -> TickCounts:
@@ -272,14 +303,19 @@ class Pipeline:
 
     async def _heartbeat_task(self) -> None:
         fallbacks = 0
-        while True:
-            await trio.sleep(self._heartbeat_s)
-            if self._reports == self._beaten:
-                await self._publish()
-            self._beaten = self._reports
-            books = self.engine.lines.work()
-            if (now := sum(book.fallbacks for book in books)) > fallbacks:
-                touched = [book.name for book in books if book.touched]
-                log.info("books fell back to touching every scenario: %d times, now %s",
-                         now - fallbacks, ", ".join(touched) or "none")  # fmt: skip
-                fallbacks = now
+        with self._heartbeat_scope:
+            while True:
+                await trio.sleep(self._heartbeat_s)
+                if self._reports == self._beaten:
+                    await self._publish()
+                self._beaten = self._reports
+                fallbacks = self._log_fallbacks(fallbacks)
+
+    def _log_fallbacks(self, before: int) -> int:
+        """Log that books fell back since there were `before`; normal when markets are wild."""
+        books = self.engine.lines.work()
+        if (now := sum(book.fallbacks for book in books)) > before:
+            touched = [book.name for book in books if book.touched]
+            log.info("books fell back to touching every scenario: %d times, now %s",
+                     now - before, ", ".join(touched) or "none")  # fmt: skip
+        return now

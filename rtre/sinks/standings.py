@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rtre.report import RiskReport
     from rtre.track import Standing, Track
 
-_ZONES = {"green": "green", "yellow": "yellow", "red": "red"}
 _MOST_LINES = 3  #: in the closing words
 
 
@@ -95,8 +94,8 @@ def standing_columns(standings: Sequence[Standing]) -> list[Column]:
         Column("beyond VaR", "exceedances", 5, cells(beyond)),
         Column(
             "zone", "zone", 20,
-            cells([s.zone or MISSING for s in standings], [_ZONES.get(s.zone or "", "dim")
-                                                           for s in standings]),
+            # a zone is named as its colour is
+            cells([s.zone or MISSING for s in standings], [s.zone or "dim" for s in standings]),
             True,
         ),
         Column(

@@ -84,43 +84,43 @@ def _body(report: RiskReport, room: int, width: int) -> tuple[list[Text], list[T
     books, more_books = _choose(report, range(n, len(report)), max(1, room // 2))
     room -= len(books) + bool(more_books)
     symbols, more_symbols = _choose(report, range(n), max(1, room))
-    shown = [report.line(i) for i in (*symbols, *books)]
-    kept, left_out = fit(columns(shown, report.confidences), width)
+    chosen = [report.line(i) for i in (*symbols, *books)]
+    kept, left_out = fit(columns(chosen, report.confidences), width)
     header = _row(kept, [(c.pad(c.header), "") for c in kept], "bold")
     rule = Text("─" * (sum(c.width + GAP for c in kept) - GAP), style="dim")
     rows = [
         _row(kept, [c.cells[i] for c in kept], "bold" if line.is_book else "")
-        for i, line in enumerate(shown)
+        for i, line in enumerate(chosen)
     ]
     body = [header, rule, *rows[: len(symbols)], *_more(more_symbols)]
     if books:
         body += [rule, *rows[len(symbols) :], *_more(more_books)]
-    return body, _notes(left_out, shown, width)
+    return body, _notes(left_out, chosen, width)
 
 
 def _backtest(report: RiskReport, width: int, most: int) -> list[Text]:
     """Draw the live backtest of the heaviest line, in `most` lines at most, or leave it out."""
-    track = report.track
-    for name in shown(report) if track is not None else ():
-        assert track is not None, "it has lines"
-        if not competes(track, name):
-            return [Text(), Text(state(track, name))]
-        confidence = max(report.confidences)
-        found = track.at(name, confidence)
-        room = max(most - 3, 1)
-        if len(found) > room:
-            found, more = found[: max(room - 1, 1)], len(found) - max(room - 1, 1)
-        else:
-            more = 0
-        kept, _ = fit(standing_columns(found), width)
-        return [
-            Text(),
-            Text(title(track, name, confidence), style="bold"),
-            _row(kept, [(c.pad(c.header), "") for c in kept], "dim"),
-            *(_row(kept, [c.cells[i] for c in kept], "") for i in range(len(found))),
-            *([Text(f"… and {more} more models", style="dim")] if more else []),
-        ]
-    return []
+    track, names = report.track, shown(report)
+    if track is None or not names:
+        return []
+    name = names[0]
+    if not competes(track, name):
+        return [Text(), Text(state(track, name))]
+    confidence = max(report.confidences)
+    found = track.at(name, confidence)
+    room = max(most - 3, 1)
+    more = 0
+    if len(found) > room:
+        more = len(found) - max(room - 1, 1)
+        found = found[:-more]
+    kept, _ = fit(standing_columns(found), width)
+    return [
+        Text(),
+        Text(title(track, name, confidence), style="bold"),
+        _row(kept, [(c.pad(c.header), "") for c in kept], "dim"),
+        *(_row(kept, [c.cells[i] for c in kept], "") for i in range(len(found))),
+        *([Text(f"… and {more} more models", style="dim")] if more else []),
+    ]
 
 
 def _choose(report: RiskReport, lines: range, room: int) -> tuple[list[int], int]:
@@ -155,14 +155,14 @@ def _row(kept: list[Column], cells: Iterable[Cell], style: str) -> Text:
     return row
 
 
-def _notes(left_out: list[str], shown: list[LineReport], width: int) -> list[Text]:
+def _notes(left_out: list[str], chosen: list[LineReport], width: int) -> list[Text]:
     """Say which columns are left out, and why lines with all observations have no estimate."""
     notes: list[Text] = []
     if left_out:
         first, *others = left_out
         parts = (f"wider shows more: {first}", *others)
         notes = _flow((Text(part, style="dim") for part in parts), width)
-    found = [line for line in shown if line.problem and line.n_obs >= line.min_obs]
+    found = [line for line in chosen if line.problem and line.n_obs >= line.min_obs]
     for line in found[:_PROBLEMS]:
         notes += _flow([Text(f"{clean(line.name)}: {clean(line.problem)}", style="yellow")], width)
     if len(found) > _PROBLEMS:
@@ -198,8 +198,8 @@ def _footer(statistics: PipelineStatistics, rate: float) -> Iterable[list[Text]]
         reports.append(Text(f"tick to report {', '.join(times)}"))
     yield reports
     for feed in statistics.feeds:
-        state = "connected" if feed.connected else "not connected"
-        line = [Text(f"{clean(feed.name)} {state}", style="green" if feed.connected else "red")]
+        link = "connected" if feed.connected else "not connected"
+        line = [Text(f"{clean(feed.name)} {link}", style="green" if feed.connected else "red")]
         if feed.notice:
             line.append(Text(clean(feed.notice), style="dim"))
         yield line

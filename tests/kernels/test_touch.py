@@ -1,4 +1,4 @@
-"""The worst scenarios kept by `collect` against a full sort of what numpy makes of the same ticks."""
+"""The worst scenarios found by `collect` against a sort of what numpy makes of the same ticks."""
 
 from __future__ import annotations
 

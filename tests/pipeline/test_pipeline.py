@@ -207,3 +207,131 @@ async def test_cancelled_from_outside_it_closes_its_subscriptions() -> None:
             await nursery.start(pipeline.run)
             nursery.cancel_scope.cancel()
         assert [report async for report in reports][1:] == []  # at most one was left
+
+
+async def test_a_slow_subscriber_to_every_report_does_not_break_the_end(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(out: TickChannel) -> None:
+        for second in range(1, 4):
+            out.send_nowait(ticks(second, 1))
+            await trio.sleep(0.01)
+        await trio.sleep(3)  # the feed ends while a heartbeat is waiting to be handed out
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=now_ns)
+    with pipeline.subscribe(every=True) as reports:
+        seen = []
+        async with running(pipeline):
+            async for report in reports:
+                seen.append(report)
+                await trio.sleep(2.5)
+    sequences = [report.sequence for report in seen]
+    assert sequences == sorted(sequences)
+    assert seen[-1] is pipeline.last_report  # nothing comes after the last
+    assert seen[-1].sequence == pipeline.statistics().reports
+    assert seen[-1].counts.applied == 3
+
+
+async def test_latency_does_not_contain_the_wait_for_a_slow_subscriber(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(out: TickChannel) -> None:
+        for _ in range(3):  # one is read, one lies there, and one waits to be handed out
+            at = now_ns()
+            out.send_nowait(TickBatch.of(0, 100.0, at - 1, ts_init_ns=at))
+            await trio.sleep(1)
+        await trio.sleep(1000)
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=now_ns, heartbeat_s=1e4)
+    with pipeline.subscribe(every=True) as reports:
+        async with running(pipeline):
+            async for _ in reports:
+                await trio.sleep(70)
+    assert pipeline.statistics().latency_us["max"] == 0.0  # work takes no time in virtual time
+
+
+class Laborious(RiskEngine):
+    """An engine for which each tick takes 10 us of virtual time, and that counts its turns."""
+
+    clock: trio.testing.MockClock
+    sizes: list[int]
+
+    def update(self, batch: TickBatch) -> None:
+        self.clock.jump(1e-5 * len(batch))
+        self.sizes.append(len(batch))
+        super().update(batch)
+
+
+async def turns(pipeline: Pipeline) -> tuple[int, list[int]]:
+    """Turns that another task got, and ticks applied between two of them."""
+    seen = [0]
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(pipeline.run)
+            while not pipeline._ended.is_set():
+                await trio.lowlevel.checkpoint()
+                if (applied := pipeline.statistics().counts.applied) != seen[-1]:
+                    seen.append(applied)
+            scope.cancel()
+    return len(seen), np.diff(seen).tolist()
+
+
+@pytest.mark.parametrize(
+    ("every_tick", "most"), [(True, 502), (False, 2048)]
+)  # 5 ms at 10 us a tick; a part
+async def test_a_large_batch_does_not_hold_the_loop_for_its_whole_length(
+    every_tick: bool, most: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(out: TickChannel) -> None:
+        out.send_nowait(ticks(1, 20_000))
+
+    slow = Laborious(UNIVERSE, {"book": {"A": 1, "B": -2}}, RiskConfig(window=50, min_obs=5))
+    slow.clock, slow.sizes = autojump_clock, []
+    pipeline = Pipeline(slow, [ScriptedFeed(script)], clock_ns=now_ns, every_tick=every_tick)
+    with pipeline.subscribe():
+        got, between = await turns(pipeline)
+    assert sum(between) == 20_000
+    assert max(between) <= 2 * most  # trio shuffles tasks: one may run twice in a row
+    assert got >= 20_000 // (2 * most)
+    assert max(slow.sizes) <= most
+    assert pipeline.statistics().reports == (20_001 if every_tick else 2)
+
+
+async def test_parts_of_a_large_batch_give_the_bits_of_the_whole() -> None:
+    async def script(out: TickChannel) -> None:
+        await out.send(ticks(1, 5000))
+        await out.send(ticks(1, 5000, asset=1))
+
+    whole = engine()
+    whole.update(ticks(1, 5000))
+    whole.report(5000 * SECOND)
+    whole.update(ticks(1, 5000, asset=1))
+    expected = whole.report(5000 * SECOND)
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=None)
+    with pipeline.subscribe(every=True) as reports:
+        async with running(pipeline):
+            seen = [report async for report in reports]
+    assert len(seen) == 3  # one for each batch of a replay, and the last
+    assert seen[1].values.tobytes() == expected.values.tobytes()
+    assert seen[1].peaks is not None
+    assert expected.peaks is not None
+    assert seen[1].peaks.tobytes() == expected.peaks.tobytes()
+
+
+async def test_a_breach_in_a_replaced_report_is_seen_in_the_next() -> None:
+    async def script(out: TickChannel) -> None:
+        await out.send(ticks(1, 30))
+        await trio.testing.wait_all_tasks_blocked()
+        for price in (95.0, 99.0, 99.0):  # there and back again, within one interval
+            await out.send(TickBatch.of(0, price, 31 * SECOND))
+            await trio.testing.wait_all_tasks_blocked()
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=None)
+    with pipeline.subscribe() as newest, pipeline.subscribe(every=True) as every:
+        async with running(pipeline):
+            all_of_them = [report async for report in every]
+        (seen,) = [report async for report in newest]
+    peaks = [report["A"].estimates[-1].var_peak for report in all_of_them]
+    assert seen["A"].estimates[-1].var_peak == max(peak for peak in peaks if peak is not None)
+    last = all_of_them[-1]["A"].estimates[-1]
+    assert last.var_peak == last.var < max(peak for peak in peaks if peak is not None)

@@ -7,10 +7,12 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TextIO
 
+import attrs
+import numpy as np
 import pytest
 import trio
 import trio.testing
@@ -106,6 +108,29 @@ async def test_a_sink_that_holds_back_gets_no_report_before(
         await fanout.publish(make_report(sequence=2))
         assert (await paced.receive()).sequence == 2
         assert trio.current_time() - start == pytest.approx(5.0, abs=0.01)
+
+
+async def test_a_breach_between_two_refreshes_is_in_the_next(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def publish_peaks(fanout: Fanout) -> None:
+        for i, var in enumerate((1.0, 9.0, 2.0, 3.0, 4.0, 1.0)):
+            report = make_report(sequence=i)
+            peaks = np.full((*report.values.shape[:2], 2), var)
+            await fanout.publish(attrs.evolve(report, peaks=peaks))
+            await trio.sleep(0.3)  # longer than a nap: each is received, and all but some unused
+        fanout.close()
+
+    fanout, seen = Fanout(), []
+    with fanout.subscribe() as reports:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(publish_peaks, fanout)
+            paced = Paced(reports, 1.0)
+            with suppress(trio.EndOfChannel):
+                while True:
+                    report = await paced.receive()
+                    seen.append((report.sequence, report["portfolio"].estimates[0].var_peak))
+    assert seen == [(0, 1.0), (3, 9.0), (5, 4.0)]
 
 
 def test_the_heaviest_lines_have_the_largest_var_either_way() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import attrs
 from sink_support import make_report, make_statistics
 
+from rtre.figures import BookWork
 from rtre.sinks.summary import outcomes, summary
 
 
@@ -38,3 +39,12 @@ def test_every_book_is_in_the_summary() -> None:
     report = make_report(books=("equity", "crypto\x1b[2J"))
     last = summary(make_statistics(), report).splitlines()[-2:]
     assert [line.split(" ")[0] for line in last] == ["equity", "crypto[2J"]
+
+
+def test_books_that_fell_back_are_named_with_how_often_and_no_others() -> None:
+    books = tuple(BookWork(name, 0, 0, n, False, 0.0) for name, n in [("a", 1200), ("b", 0)])
+    statistics = attrs.evolve(make_statistics(), books=books)
+    fell = "times that a book fell back to touching every scenario: a 1,200"
+    assert fell in summary(statistics, make_report()).splitlines()
+    calm = attrs.evolve(make_statistics(), books=books[1:])
+    assert "fell back" not in summary(calm, make_report())

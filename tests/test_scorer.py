@@ -1,0 +1,134 @@
+"""Live scoring: what is late is lost to no outcome, and the log keeps to its bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from engine_support import SECOND, START, make_engine, walk
+from test_track import Recorded
+
+from rtre import scorer
+from rtre.engine import RiskEngine
+from rtre.errors import DataError
+from rtre.kernels.outcomes import ES, VAR
+from rtre.market import Float64, TickBatch
+from rtre.track import BLOCK
+
+
+def late_fall(engine: RiskEngine, fall: float) -> None:
+    """40 calm intervals, then a fall of B that comes after A has opened the next interval."""
+    engine.update(walk(40, assets=2))
+    a, b = (float(p) for p in engine.lines.last[:2])
+    opened, closed = START + 40 * SECOND, START + 40 * SECOND - 1
+    for asset, price, ts in (
+        (0, a, opened), (1, b * (1.0 - fall), closed), (1, b * (1.0 - fall), opened),
+        (0, a, opened + SECOND),
+    ):  # fmt: skip
+        engine.update(TickBatch.of(asset, price, ts))
+
+
+def test_a_fall_that_comes_after_another_asset_opened_the_next_interval_is_an_exceedance() -> None:
+    calm, fallen = (
+        make_engine(symbols=("A", "B"), books={"b": {"A": 1.0, "B": 1.0}}, track="all")
+        for _ in range(2)
+    )
+    tape = Recorded(fallen)
+    late_fall(calm, 0.0)
+    late_fall(fallen, 0.05)
+    b = float(fallen.lines.last[1]) / 0.95
+    assert tape.losses[-1] == pytest.approx([0.0, 0.05 * b, 0.05 * b])
+    assert calm.track is not None
+    assert fallen.track is not None
+    for name, more in (("A", 0), ("B", 1), ("b", 1)):
+        for before, after in zip(calm.track[name], fallen.track[name], strict=True):
+            assert after.exceedances == before.exceedances + more, name
+            assert (after.n, after.masked) == (before.n, before.masked)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_comes_late_the_outcomes_add_up_to_the_whole_move(seed: int) -> None:
+    intervals, units = 60, {"A": 2.0, "B": -1.0, "C": 0.5}
+    clean = walk(intervals, seed=seed)
+    rng = np.random.default_rng(seed)
+    # an asset's ticks stay in order, and its first of an interval comes before that closes
+    arrival = clean.ts_event_ns + rng.integers(0, SECOND // 3, len(clean))
+    second = (clean.ts_event_ns - START) % SECOND != 0
+    arrival[second] += rng.integers(0, SECOND // 3, int(second.sum()))
+    for asset in range(3):
+        of = clean.asset == asset
+        arrival[of] = np.maximum.accumulate(arrival[of])
+    order = np.argsort(arrival, kind="stable")
+    engine = make_engine(books={"b": units}, track="all")
+    tape = Recorded(engine)
+    assets, price = clean.asset[order], clean.price[order]
+    opened, last = -1, np.full(3, np.nan)
+    at_close: list[Float64] = []  # last prices whenever an interval closes, kept another way
+    for asset, value, ts in zip(assets, price, clean.ts_event_ns[order], strict=True):
+        if opened >= 0 and ts // SECOND > opened:
+            at_close.append(last.copy())
+        opened = max(opened, int(ts // SECOND))
+        last[asset] = value
+        engine.update(TickBatch.of(int(asset), float(value), int(ts)))
+    assert engine.lines.counts[1:].sum() == 0, "late for the interval, not for the asset"
+    late = np.diff(clean.ts_event_ns[order] // SECOND) < 0
+    assert late.sum() > 2
+    held = np.array(list(units.values()))
+    losses = np.array(tape.losses)
+    known = ~np.isnan(losses[:, :3]).any(axis=1)
+    assert known[1:].all()
+    moves = np.diff(np.array(at_close), axis=0)
+    # 1e-12: differences of prices near 100, in units
+    assert losses[1:, 3] == pytest.approx(-(moves @ held), abs=1e-12)
+    assert losses[1:, :3] == pytest.approx(-(moves * held), abs=1e-12)
+
+
+def make_scorer(books: int, models: int, levels: int) -> scorer.Scorer:
+    held = {f"b{i}": {"A": 1.0} for i in range(books)}
+    lines = make_engine(symbols=("A",), books=held, track="off").lines
+    confidences = tuple(float(c) for c in np.linspace(0.9, 0.99, levels))
+    served = np.ones((books, models), np.bool_)
+    tracked = np.arange(1, books + 1)
+    return scorer.Scorer(
+        lines, held, tracked, [f"m{i}" for i in range(models)], served, confidences
+    )
+
+
+def log_bytes(of: scorer.Scorer) -> int:
+    return sum(block.scores.nbytes + block.hits.nbytes for block in of.summary().blocks)
+
+
+@pytest.mark.parametrize(
+    ("books", "models", "levels", "most"),
+    [(1, 1, 1, 3000), (7, 3, 2, 150_000), (40, 12, 8, 1_300_000), (40, 12, 8, 2_000_000)],
+)
+def test_the_log_never_takes_more_bytes_than_it_may_however_many_lines_there_are(
+    monkeypatch: pytest.MonkeyPatch, books: int, models: int, levels: int, most: int
+) -> None:
+    monkeypatch.setattr(scorer, "MOST_BYTES", most)
+    found = make_scorer(books, models, levels)
+    found._state[..., VAR], found._state[..., ES] = 1.0, 2.0
+    found.outcomes = lambda: np.arange(books) * 0.1  # type: ignore[method-assign]
+    row = books * models * levels * 9
+    for n in range(1, 3 * most // row):
+        found.close()
+        assert log_bytes(found) <= most
+        track = found.summary()
+        assert track.last - track.first == min(n, found._most)
+    assert found._most >= 32
+    assert found._most * row > 0.7 * most, "the bytes are used"
+    standing = found.summary()["b0"][0]
+    assert standing.fz0_n == found._most
+    assert standing.recent_n == min(BLOCK, found._most)
+    assert standing.n == n
+
+
+def test_a_thousand_books_with_twelve_models_keep_to_the_bytes() -> None:
+    found = make_scorer(1000, 12, 8)
+    assert found._most >= 32
+    assert (-(-found._most // found._size) + 1) * found._size * 1000 * 12 * 8 * 9 <= 64_000_000
+
+
+def test_a_log_that_cannot_keep_to_the_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scorer, "MOST_BYTES", 1_000_000)
+    with pytest.raises(DataError, match=r"40 lines x 12 models x 8 .* 1\.24 MB .* at most 1 MB"):
+        make_scorer(40, 12, 8)

@@ -93,7 +93,9 @@ class Recorder:
     async def _flush(self) -> None:
         lines, self._pending, self._size = self._pending, [], 0
         if lines:
-            await trio.to_thread.run_sync(self._file.write, b"".join(lines))
+            # Shielded: one cancelled while it waits for a thread would lose the lines.
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self._file.write, b"".join(lines))
 
 
 @attrs.frozen

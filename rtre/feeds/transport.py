@@ -8,6 +8,7 @@ them as a context either: those quote headers and addresses.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import logging
 import re
@@ -21,7 +22,13 @@ import attrs
 import trio
 import trio_websocket
 
-from rtre.errors import ConnectFailedError, HandshakeFailedError, LinkClosedError, RtreError
+from rtre.errors import (
+    ConnectFailedError,
+    HandshakeFailedError,
+    LinkClosedError,
+    LinkError,
+    RtreError,
+)
 from rtre.feeds.limits import LinkLimits, LinkStatistics
 from rtre.feeds.tls import TlsStream
 from rtre.feeds.wire import WireStream
@@ -31,7 +38,10 @@ __all__ = ["Link", "LinkLimits", "LinkStatistics", "check_url", "open_link"]
 
 _SECRET = re.compile(r"\?\S*")
 _TARGET = re.compile(r"/[!-~]*")
+_HOST_NAME = re.compile(r"(?=.{1,253}\.?\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")  # RFC 1035
 _DEFAULT_PORT = {"ws": 80, "wss": 443}
+
+log = logging.getLogger("rtre.feed")
 
 
 class _Redact(logging.Filter):
@@ -132,7 +142,8 @@ async def open_link(
     Notes
     -----
     What the body raises comes out unchanged. On leaving, the close handshake gets `close_s`; a
-    cancelled body skips it. No socket stays open in either case.
+    cancelled body skips it. No socket stays open in either case. Where the body raises a bug and
+    the close is then cancelled, both come out, as a group.
     """
     limits = limits or LinkLimits()
     target = _parse(url)
@@ -140,6 +151,7 @@ async def open_link(
     stream = await _connect(target, limits, ssl_context)
     caught: BaseException | None = None
     crash: BaseExceptionGroup[BaseException] | None = None
+    cancelled: BaseException | None = None
     opened = body_group = False
     wire = WireStream(stream, limits, target.name, redact=target.redact)
     try:
@@ -157,12 +169,17 @@ async def open_link(
                     raise
                 await _close(socket, wire, limits)
             nursery.cancel_scope.cancel()
+    except trio.Cancelled as error:  # bare, where a nursery has nothing else to raise
+        cancelled = error
     except BaseExceptionGroup as group:
         cancelled, crash = group.split(trio.Cancelled)
-        if cancelled is not None:
-            raise (group if body_group else cancelled) from None
+        if cancelled is not None and body_group:
+            raise group from None
     finally:
-        await trio.aclose_forcefully(stream)
+        with trio.CancelScope(shield=True):  # or its Cancelled would take the place of what failed
+            await trio.aclose_forcefully(stream)
+    if cancelled is not None:
+        raise _with_bugs(cancelled, caught, crash, target)
     if caught is not None:
         raise caught
     if wire.refusal is not None:
@@ -203,11 +220,16 @@ class _Target:
         return text
 
 
-def _is_loopback(host: str) -> bool:
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
 
 
 def _parse(url: str) -> _Target:
@@ -228,6 +250,10 @@ def _parse(url: str) -> _Target:
         )
     if not (host.isascii() and _TARGET.fullmatch(resource)):
         raise ConnectFailedError(f"{target.name}: the URL must be plain ASCII without spaces")
+    if not (_address(host) or _HOST_NAME.fullmatch(host)):
+        raise ConnectFailedError(
+            f"{host[:300]!r} is no host name: labels of 1 to 63 letters, digits and hyphens"
+        )
     if scheme == "ws" and not _is_loopback(host):
         raise ConnectFailedError(
             f"{target.name}: ws:// is not encrypted and allowed to this machine only; use wss://"
@@ -235,11 +261,18 @@ def _parse(url: str) -> _Target:
     return target
 
 
+@functools.cache
+def _default_context() -> ssl.SSLContext:
+    """The system's authorities: 50 to 100 ms to load, so once a process, and in a thread."""
+    return ssl.create_default_context()
+
+
 async def _connect(
     target: _Target, limits: LinkLimits, ssl_context: ssl.SSLContext | None
 ) -> trio.abc.Stream:
     if target.scheme == "wss":
-        ssl_context = ssl_context or ssl.create_default_context()
+        if ssl_context is None:
+            ssl_context = await trio.to_thread.run_sync(_default_context)
         if ssl_context.verify_mode != ssl.CERT_REQUIRED or not ssl_context.check_hostname:
             raise ConnectFailedError(
                 f"{target.name}: the TLS context must verify certificate and name"
@@ -265,11 +298,13 @@ async def _start_tls(
     stream: trio.SocketStream, target: _Target, ssl_context: ssl.SSLContext
 ) -> trio.abc.Stream:
     """TLS over `stream`, which is closed if that fails or is cancelled."""
-    secure = TlsStream(stream, ssl_context, target.host)
     try:
+        secure = TlsStream(stream, ssl_context, target.host)
         await secure.do_handshake()
     except trio.BrokenResourceError as error:
         why = _explain(error.__cause__)
+    except (ssl.SSLError, ValueError) as error:  # `ssl` refuses the context or the name
+        why = _explain(error)
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
@@ -341,3 +376,20 @@ def _map_crash(
     if opened:
         return LinkClosedError(f"{target.name}: the WebSocket library failed: {kinds}")
     return HandshakeFailedError(f"{target.name} answered the handshake wrongly ({kinds})")
+
+
+def _with_bugs(
+    cancelled: BaseException,
+    caught: BaseException | None,
+    crash: BaseExceptionGroup[BaseException] | None,
+    target: _Target,
+) -> BaseException:
+    """`cancelled`, with the bugs that came before it: no scope that ends may swallow those.
+
+    That the link ended as well is no bug: nobody waits for it any more.
+    """
+    failed = crash and _map_crash(crash, target, opened=True)
+    if isinstance(failed, LinkError):
+        log.warning("%s, while the link was being cancelled", failed)
+    bugs = [e for e in (caught, failed) if e is not None and not isinstance(e, LinkError)]
+    return BaseExceptionGroup("failed, then cancelled", [cancelled, *bugs]) if bugs else cancelled

@@ -36,6 +36,7 @@ from rtre.errors import HandshakeFailedError, LinkClosedError
 from rtre.feeds.framing import End, MessageCutter
 from rtre.feeds.head import Refusal, ResponseHead
 from rtre.feeds.limits import LinkLimits, LinkStatistics
+from rtre.feeds.tls import TlsStream
 from rtre.venues._codec import printable
 from rtre.venues.frames import Frames
 
@@ -260,6 +261,8 @@ class WireStream(trio.abc.Stream):
             data, text = b"", "the connection broke"
         else:
             text = "the peer hung up without a close frame"
+            if isinstance(self._inner, TlsStream) and self._inner.truncated:
+                text += ", and without TLS's goodbye"
         self._last_byte_s = trio.current_time()
         self._busy = len(data) > _CALM_BYTES // 2
         if not data:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rtre.errors import RecordingError
-from rtre.feeds.recording import Entry, Recorder, Recording
+from rtre.feeds.recording import _FLUSH_S, Entry, Recorder, Recording
 from rtre.venues.frames import Frames
 
 
@@ -70,6 +71,26 @@ def test_a_disk_that_does_not_keep_up_costs_messages_that_are_counted(tmp_path: 
         recorder.write(1, big)
     assert recorder.lost > 0
     assert recorder.messages + recorder.lost == 80
+
+
+async def test_a_stop_while_a_write_waits_for_a_thread_loses_nothing(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    path = str(tmp_path / "x")
+    recorder = Recorder(path, venue="finnhub", symbols=["A"])
+    recorder.write(1, Frames.of([b"kept"]))
+    threads = trio.to_thread.current_default_thread_limiter()
+    threads.total_tokens = 1
+    await threads.acquire_on_behalf_of("somebody else")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.run)
+        await trio.sleep(2 * _FLUSH_S)
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await trio.testing.wait_all_tasks_blocked()
+        threads.release_on_behalf_of("somebody else")
+    assert [entry.payload for entry in Recording([path])] == [b"kept"]
+    assert (recorder.messages, recorder.lost) == (1, 0)
 
 
 async def test_a_token_that_the_venue_repeats_does_not_reach_the_file(tmp_path: Path) -> None:

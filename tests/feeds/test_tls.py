@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
@@ -38,6 +38,7 @@ class Choppy(trio.abc.Stream):
         self.inner = inner
         self.rng = rng
         self.spoil = self.stuck = False
+        self.sender: trio.lowlevel.Task | None = None  # whose send is stuck
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         if self.rng is not None:
@@ -49,6 +50,7 @@ class Choppy(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if self.stuck:
+            self.sender = trio.lowlevel.current_task()
             await self.inner.send_all(data[: len(data) // 2])
             await trio.sleep_forever()
         await self.inner.send_all(data)
@@ -281,3 +283,143 @@ async def test_what_tls_itself_is_asked_for_is_answered_without_a_send(
             server.read(1)  # takes the answer in; garbage would be an error
         nursery.cancel_scope.cancel()
     assert answer
+
+
+async def test_over_loopback_receiving_and_sending_do_not_disturb_each_other() -> None:
+    """200 sends by two tasks while a third receives the echo of each."""
+    message = b"subscribe" * 11
+
+    async def echo(stream: trio.SocketStream) -> None:
+        server = trio.SSLStream(stream, server_context(), server_side=True)
+        with suppress(trio.BrokenResourceError):
+            while data := await server.receive_some(65536):
+                await server.send_all(data)
+
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, echo, 0)
+        stream = await trio.testing.open_stream_to_socket_listener(listeners[0])
+        client = TlsStream(stream, client_context(), NAME)
+        await client.do_handshake()
+
+        async def send() -> None:
+            for _ in range(100):
+                await client.send_all(message)
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as senders:
+                senders.start_soon(send)
+                senders.start_soon(send)
+                assert await exactly(client, 200 * len(message)) == message * 200
+        await client.aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def test_receiving_goes_on_while_a_send_waits_for_a_peer_that_takes_nothing(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with connected() as (client, server, under), trio.open_nursery() as nursery:
+        under.stuck = True
+        nursery.start_soon(client.send_all, b"x" * 1000)
+        nursery.start_soon(client.send_all, b"y" * 1000)  # its record waits in the buffer
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(1):
+            for word in (b"one", b"two"):
+                await server.send_all(word)
+                assert await client.receive_some() == word
+        nursery.cancel_scope.cancel()
+
+
+async def test_receiving_goes_on_after_a_send_was_cut_off(autojump_clock: trio.abc.Clock) -> None:
+    async with connected() as (client, server, under):
+        under.stuck = True
+        with trio.move_on_after(1):
+            await client.send_all(b"x" * 1000)
+        await server.send_all(b"still here")
+        assert await client.receive_some() == b"still here"
+
+
+async def test_a_send_whose_bytes_went_down_with_another_does_not_succeed(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    outcomes: dict[str, str] = {}
+    tasks: dict[str, trio.lowlevel.Task] = {}
+
+    async with connected() as (client, _, under), trio.open_nursery() as nursery:
+
+        async def send(name: str, scope: trio.CancelScope) -> None:
+            tasks[name] = trio.lowlevel.current_task()
+            with scope:
+                try:
+                    await client.send_all(name.encode())
+                    outcomes[name] = "sent"
+                except trio.BrokenResourceError:
+                    outcomes[name] = "broken"
+
+        under.stuck = True
+        scopes = {name: trio.CancelScope() for name in "ab"}
+        for name, scope in scopes.items():  # both encrypt before the first of them sends for both
+            nursery.start_soon(send, name, scope)
+        await trio.testing.wait_all_tasks_blocked()
+        under.stuck = False
+        for name, scope in scopes.items():
+            if tasks[name] is under.sender:
+                scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+    assert list(outcomes.values()) == ["broken"]
+
+
+async def test_closing_does_not_wait_for_a_send_that_is_stuck(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with connected() as (client, _, under), trio.open_nursery() as nursery:
+        under.stuck = True
+        nursery.start_soon(client.send_all, b"x" * 1000)
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(1):
+            await client.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await client.send_all(b"y")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_certificate_error_is_told_even_if_the_peer_cannot_be_told() -> None:
+    near, far = trio.testing.memory_stream_pair()
+    server = trio.SSLStream(far, server_context(), server_side=True)
+
+    class Deaf(Choppy):
+        sends = 0
+
+        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+            self.sends += 1
+            if self.sends > 1:
+                raise trio.BrokenResourceError("hung up")
+            await super().send_all(data)
+
+    async def serve() -> None:
+        with suppress(trio.BrokenResourceError):
+            await server.do_handshake()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        with pytest.raises(trio.BrokenResourceError) as caught:
+            await TlsStream(Deaf(near), client_context(trusts=False), NAME).do_handshake()
+        nursery.cancel_scope.cancel()
+    assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+async def test_it_is_known_whether_the_end_came_with_a_goodbye(goodbye: bool) -> None:
+    async with connected() as (client, server, _), trio.open_nursery() as nursery:
+        assert not client.truncated
+        nursery.start_soon(server.aclose if goodbye else server.transport_stream.aclose)
+        assert await client.receive_some() == b""
+        assert client.truncated is not goodbye
+        with trio.testing.assert_checkpoints():
+            assert await client.receive_some() == b""
+
+
+@pytest.mark.parametrize("size", [0, -1])
+async def test_a_size_to_read_below_one_is_refused(size: int) -> None:
+    async with connected() as (client, _, _):
+        with trio.fail_after(2), pytest.raises(ValueError, match=str(size)):
+            await client.receive_some(size)

@@ -9,6 +9,7 @@ import logging
 import re
 import socket
 import ssl
+import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +22,8 @@ import trio_websocket
 import trustme
 
 from rtre.errors import ConnectFailedError, HandshakeFailedError, LinkClosedError, LinkError
-from rtre.feeds.transport import Link, LinkLimits, open_link
+from rtre.feeds import transport
+from rtre.feeds.transport import Link, LinkLimits, check_url, open_link
 
 CANARY = "s3cr3t-C4NARY/tok+en"
 QUERY = "token=s3cr3t-C4NARY%2Ftok%2Ben"
@@ -389,6 +391,12 @@ async def test_a_refused_connection_names_the_host_and_no_more() -> None:
         f"ws://127.0.0.1/a b?{QUERY}",
         f"ws://127.0.0.1/ü?{QUERY}",
         f"ws://[::1/?{QUERY}",
+        f"wss://a..b/?{QUERY}",
+        f"wss://.venue.example/?{QUERY}",
+        f"wss://{'a' * 64}.example/?{QUERY}",
+        f"wss://{'a.' * 127}example/?{QUERY}",
+        f"wss://a b.example/?{QUERY}",
+        f"wss://./?{QUERY}",
         "",
     ],
 )
@@ -397,6 +405,21 @@ async def test_a_url_that_cannot_be_used_is_refused_without_a_connection(url: st
         async with open_link(url):
             pytest.fail("there is no link")
     assert_no_secret(caught.value)
+    with pytest.raises(ConnectFailedError):
+        check_url(url)
+
+
+@pytest.mark.parametrize("host", ["a..b", ".venue.example", "a" * 64 + ".example"])
+def test_a_host_name_that_cannot_be_is_quoted(host: str) -> None:
+    with pytest.raises(ConnectFailedError, match=re.escape(repr(host))):
+        check_url(f"wss://{host}/?{QUERY}")
+
+
+@pytest.mark.parametrize(
+    "host", ["venue.example.", "xn--bcher-kva.example", "a" * 63 + ".b", "[::1]", "1.2.3.4", "a_b"]
+)
+def test_a_host_name_that_can_be_is_taken(host: str) -> None:
+    check_url(f"wss://{host}/?{QUERY}")
 
 
 @pytest.mark.parametrize("when", ["connecting", "in the handshake", "receiving", "in the body"])
@@ -510,6 +533,40 @@ async def test_what_the_body_raises_comes_out_unchanged(raised: BaseException) -
     assert outcome.__context__ is None
 
 
+@pytest.mark.parametrize("raised", [BodyError("mine"), KeyboardInterrupt()])
+async def test_a_bug_in_the_body_survives_a_cancel_during_the_close(raised: BaseException) -> None:
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await cancelled_in_the_close(raised)
+    assert caught.group_contains(type(raised))
+
+
+async def test_that_the_link_ended_is_no_bug_when_the_close_is_cancelled() -> None:
+    assert (await cancelled_in_the_close(LinkClosedError("ended"))).cancelled_caught
+
+
+async def cancelled_in_the_close(raised: BaseException) -> trio.CancelScope:
+    """Raise in the body of a link, and cancel it when the peer has our close frame."""
+    closing = trio.Event()
+
+    async def venue(stream: trio.SocketStream) -> None:
+        await accept(stream)
+        await stream.receive_some()
+        closing.set()
+        await trio.sleep_forever()
+
+    async def client(url: str, scope: trio.CancelScope) -> None:
+        with scope:
+            async with open_link(url, limits=LinkLimits(close_s=30.0)):
+                raise raised
+
+    async with served(venue) as url, trio.open_nursery() as nursery:
+        scope = trio.CancelScope()
+        nursery.start_soon(client, url, scope)
+        await closing.wait()
+        scope.cancel()
+    return scope
+
+
 async def test_the_token_is_in_no_log_record() -> None:
     stream_ = io.StringIO()
     handler = logging.StreamHandler(stream_)
@@ -615,3 +672,103 @@ async def test_a_server_without_tls_is_a_failed_connection() -> None:
         with pytest.raises(ConnectFailedError, match="TLS failed"):
             async with open_link(url.replace("ws://", "wss://")):
                 pytest.fail("there is no link")
+
+
+async def test_sending_over_tls_while_receiving_keeps_the_link() -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+
+    async def echo(request: trio_websocket.WebSocketRequest) -> None:
+        connection = await request.accept()
+        with suppress(trio_websocket.ConnectionClosed):
+            while True:
+                await connection.send_message(await connection.get_message())
+
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(trio_websocket.serve_websocket, echo, "127.0.0.1", 0, theirs)
+        url = f"wss://127.0.0.1:{server.port}/"
+        async with open_link(url, ssl_context=context) as link, trio.open_nursery() as senders:
+
+            async def send() -> None:
+                for i in range(200):
+                    await link.send(f"subscribe {i}")
+
+            senders.start_soon(send)
+            got: list[bytes] = []
+            with trio.fail_after(20):
+                while len(got) < 200:
+                    got += [bytes(m) for m in await link.receive()]
+        nursery.cancel_scope.cancel()
+    assert got == [b"subscribe %d" % i for i in range(200)]
+
+
+async def test_the_systems_authorities_are_loaded_once_and_not_in_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load, threads = ssl.create_default_context, []
+
+    def count() -> ssl.SSLContext:
+        threads.append(threading.current_thread())
+        return load()
+
+    forget = getattr(getattr(transport, "_default_context", None), "cache_clear", lambda: None)
+    forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", count)
+        for _ in range(3):
+            with pytest.raises(ConnectFailedError):
+                async with open_link("wss://127.0.0.1:1/"):
+                    pytest.fail("there is no link")
+    forget()
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
+
+
+@pytest.mark.parametrize("error", [ValueError("embedded null"), ssl.SSLError("no"), MemoryError()])
+async def test_a_tls_object_that_cannot_be_made_leaves_no_socket_open(error: Exception) -> None:
+    hung_up = trio.Event()
+
+    async def venue(stream: trio.SocketStream) -> None:
+        while await stream.receive_some():
+            pass
+        hung_up.set()
+
+    if isinstance(error, ssl.SSLError):
+        error.reason = "BAD_NAME"  # as OpenSSL's own have it
+
+    class Picky(ssl.SSLContext):
+        def wrap_bio(self, *_: object, **__: object) -> ssl.SSLObject:
+            raise error
+
+    expected = MemoryError if isinstance(error, MemoryError) else ConnectFailedError
+    async with served(venue) as url:
+        with pytest.raises(expected) as caught:
+            async with open_link(
+                url.replace("ws://", "wss://"), ssl_context=Picky(ssl.PROTOCOL_TLS_CLIENT)
+            ):
+                pytest.fail("there is no link")
+        with trio.fail_after(2):
+            await hung_up.wait()
+    assert_no_secret(caught.value)
+
+
+async def test_an_end_without_tlss_goodbye_is_told() -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+
+    async def venue(stream: trio.SocketStream) -> None:
+        await accept(trio.SSLStream(stream, theirs, server_side=True))  # type: ignore[arg-type]
+        await stream.send_eof()
+        await trio.sleep_forever()
+
+    async with served(venue) as url:
+        secure = url.replace("ws://", "wss://")
+        async with open_link(secure, limits=QUICK, ssl_context=context) as link:
+            _, end = await drain(link)
+    assert "without TLS's goodbye" in str(end)

@@ -8,7 +8,7 @@ A row opens with the first tick of any asset, so the last ticks of others for th
 still come. Their moves belong to the outcome of the row that is open then: outcomes add up to the
 whole move, and a fall that comes late is an exceedance one interval later instead of none.
 
-Memory is bounded: counts, which cover the whole run, and a log of the newest scores.
+Memory is bounded: counts, which cover the whole run, and a log of the newest forecasts and losses.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rtre.track import BLOCK, Block, Track
 from rtre.windows.lines import Lines
 
 MOST_ROWS = 5000  #: intervals in the log
-MOST_BYTES = 64_000_000  #: of the log: with very many lines and models it holds fewer intervals
+MOST_BYTES = 128_000_000  #: of the log: with very many lines and models it holds fewer intervals
 LEAST_ROWS = 32  #: a log of fewer compares nothing; see `rtre.track.LEAST`
 _BLOCKS = 8  # at least: one of them is spare, so fewer would waste more of the bytes
 
@@ -46,7 +46,7 @@ def log_size(lines: int, models: int, confidences: int) -> tuple[int, int]:
     DataError
         Not even `LEAST_ROWS` intervals fit.
     """
-    row = lines * models * confidences * 9  # a score and a hit
+    row = lines * (8 + models * confidences * 25)  # losses; a score, a hit, VaR and ES
     fit = MOST_BYTES // row
     size = max(1, min(BLOCK, fit // _BLOCKS))
     most = min(MOST_ROWS, (fit // size - 1) * size)
@@ -112,6 +112,8 @@ class Scorer:
         self._blocks: list[Block] = []
         self._scores = np.empty((0, *shape))
         self._hits = np.empty((0, *shape), np.int8)
+        self._losses: Float64 = np.empty((0, shape[0]))
+        self._said: Float64 = np.empty((0, *shape, 2))
         self._rows = self._intervals = 0
         self._summary: Track | None = None
 
@@ -152,7 +154,8 @@ class Scorer:
     def close(self) -> None:
         """Score the forecasts against the interval that is about to close."""
         state = self._state
-        score_outcomes(state, 0.0 - self.outcomes(), self._levels)
+        losses, forecasts = 0.0 - self.outcomes(), self.forecasts()
+        score_outcomes(state, losses, self._levels)
         self._summary = None
         self._intervals += 1
         hits = state[..., HIT]
@@ -163,6 +166,8 @@ class Scorer:
             self._add_block()
         self._scores[at] = state[..., SCORE]
         self._hits[at] = hits
+        self._losses[at] = losses
+        self._said[at] = forecasts
         self._rows += 1
 
     def _add_block(self) -> None:
@@ -174,7 +179,9 @@ class Scorer:
             del self._blocks[0]
         shape = (self._size, *self._state.shape[:3])
         self._scores, self._hits = np.full(shape, np.nan), np.full(shape, -1, np.int8)
-        self._blocks.append(Block(self._scores, self._hits))
+        self._losses = np.full(shape[:2], np.nan)
+        self._said = np.full((*shape, 2), np.nan)
+        self._blocks.append(Block(self._scores, self._hits, self._losses, self._said))
 
     def stamp(self, model: int, ready: Bool, values: Float64) -> None:
         """Take a model's forecasts for the interval that has just opened.

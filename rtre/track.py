@@ -15,7 +15,9 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from rtre.backtest.result import Bool
+from rtre.backtest.battery import run_battery
+from rtre.backtest.eprocess import EProcess, es_eprocess, var_eprocess
+from rtre.backtest.result import BacktestResult, Bool
 from rtre.backtest.running import ZONES, coverage_figures, zones
 from rtre.backtest.tournament import Entry, rank
 from rtre.errors import DataError
@@ -26,6 +28,7 @@ BLOCK = 250  #: intervals of the "recent" traffic light, and in a block of the l
 LEAST = 30  #: common intervals from which a difference of scores has an interval
 
 Zone = Literal["green", "yellow", "red"]
+_SEED = 1
 
 
 def locked(array: npt.NDArray[Any]) -> Any:
@@ -45,10 +48,16 @@ class Block:
         FZ0; NaN where there is none.
     hits : (B, S, M, C) int8, read-only
         1 beyond VaR, 0 not, -1 no forecast or no outcome.
+    losses : (B, S) float64, read-only
+        NaN where there was no outcome.
+    forecasts : (B, S, M, C, 2) float64, read-only
+        VaR and ES; NaN where there was no forecast.
     """
 
     scores: Float64 = attrs.field(converter=locked)
     hits: npt.NDArray[np.int8] = attrs.field(converter=locked)
+    losses: Float64 = attrs.field(converter=locked)
+    forecasts: Float64 = attrs.field(converter=locked)
 
 
 @attrs.frozen
@@ -116,6 +125,28 @@ class Standing:
 
 
 @attrs.frozen(eq=False)
+class Tests:
+    """Every test of a forecast on the newest intervals.
+
+    Attributes
+    ----------
+    n : int
+        Scored intervals behind them.
+    results : tuple of BacktestResult
+        Of `rtre.backtest.battery.run_battery`. With many tests some reject a right forecast.
+    var_bet : EProcess
+        Evidence against VaR that may be read at any time.
+    es_bet : EProcess or None
+        Against ES; None where ES was infinite.
+    """
+
+    n: int
+    results: tuple[BacktestResult, ...]
+    var_bet: EProcess
+    es_bet: EProcess | None
+
+
+@attrs.frozen(eq=False)
 class Track:
     """Live backtests of all tracked lines. Iterating gives their names.
 
@@ -144,6 +175,9 @@ class Track:
     first: int = attrs.field(repr=False)  #: rows of the joined blocks that count
     last: int = attrs.field(repr=False)
     _done: dict[str, tuple[Standing, ...]] = attrs.field(factory=dict, init=False, repr=False)
+    _tested: dict[tuple[str, str, float], Tests | None] = attrs.field(
+        factory=dict, init=False, repr=False
+    )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.lines)
@@ -166,6 +200,48 @@ class Track:
     def at(self, line: str, confidence: float) -> tuple[Standing, ...]:
         """Return the standings of a line at one confidence, best first; raises like indexing."""
         return tuple(s for s in self[line] if s.confidence == confidence)
+
+    def tests(self, line: str, model: str, confidence: float) -> Tests | None:
+        """Every test of a forecast, over the intervals that the log holds; None before the first.
+
+        Simulated p-values come from a generator with a fixed seed.
+
+        Raises
+        ------
+        DataError
+            The line is not tracked, or there is no such model or confidence.
+
+        Notes
+        -----
+        Cost: milliseconds, a tenth of a second where a p-value is simulated for a number of
+        intervals for the first time. Once per closed interval, however often it is asked.
+        """
+        key = (line, model, confidence)
+        if key not in self._tested:
+            if line not in self.lines or model not in self.models:
+                raise DataError(f"{line!r} is not tracked with a model {model!r}")
+            if confidence not in self.confidences:
+                raise DataError(f"confidence must be one of {self.confidences}; got {confidence}")
+            self._tested[key] = self._run_tests(*key)
+        return self._tested[key]
+
+    def _run_tests(self, line: str, model: str, confidence: float) -> Tests | None:
+        slot, m = self.lines.index(line), self.models.index(model)
+        c, rows = self.confidences.index(confidence), slice(self.first, self.last)
+        if not self.blocks:
+            return None
+        losses = np.concatenate([block.losses[:, slot] for block in self.blocks])[rows]
+        said = np.concatenate([block.forecasts[:, slot, m, c] for block in self.blocks])[rows]
+        scored = ~np.isnan(losses) & ~np.isnan(said).any(axis=1)
+        losses, var, es = losses[scored], said[scored, 0], said[scored, 1]
+        if not len(losses):
+            return None
+        return Tests(
+            len(losses),
+            run_battery(losses, var, es, confidence, rng=np.random.default_rng(_SEED)),
+            var_eprocess(losses, var, confidence),
+            es_eprocess(losses, var, es, confidence) if np.isfinite(es).all() else None,
+        )
 
     def _figures(self, slots: slice) -> list[Any]:
         """Counts and figures of some lines as nested lists, [line][figure][model][confidence]."""

@@ -8,6 +8,7 @@ from engine_support import SECOND, START, make_engine, walk
 from test_track import Recorded
 
 from rtre import scorer
+from rtre.backtest.battery import run_battery
 from rtre.engine import RiskEngine
 from rtre.errors import DataError
 from rtre.kernels.outcomes import ES, VAR
@@ -94,12 +95,16 @@ def make_scorer(books: int, models: int, levels: int) -> scorer.Scorer:
 
 
 def log_bytes(of: scorer.Scorer) -> int:
-    return sum(block.scores.nbytes + block.hits.nbytes for block in of.summary().blocks)
+    return sum(
+        part.nbytes
+        for block in of.summary().blocks
+        for part in (block.scores, block.hits, block.losses, block.forecasts)
+    )
 
 
 @pytest.mark.parametrize(
     ("books", "models", "levels", "most"),
-    [(1, 1, 1, 3000), (7, 3, 2, 150_000), (40, 12, 8, 1_300_000), (40, 12, 8, 2_000_000)],
+    [(1, 1, 1, 10_000), (7, 3, 2, 450_000), (40, 12, 8, 3_600_000), (40, 12, 8, 6_000_000)],
 )
 def test_the_log_never_takes_more_bytes_than_it_may_however_many_lines_there_are(
     monkeypatch: pytest.MonkeyPatch, books: int, models: int, levels: int, most: int
@@ -108,7 +113,7 @@ def test_the_log_never_takes_more_bytes_than_it_may_however_many_lines_there_are
     found = make_scorer(books, models, levels)
     found._state[..., VAR], found._state[..., ES] = 1.0, 2.0
     found.outcomes = lambda: np.arange(books) * 0.1  # type: ignore[method-assign]
-    row = books * models * levels * 9
+    row = books * (8 + models * levels * 25)
     for n in range(1, 3 * most // row):
         found.close()
         assert log_bytes(found) <= most
@@ -125,10 +130,47 @@ def test_the_log_never_takes_more_bytes_than_it_may_however_many_lines_there_are
 def test_a_thousand_books_with_twelve_models_keep_to_the_bytes() -> None:
     found = make_scorer(1000, 12, 8)
     assert found._most >= 32
-    assert (-(-found._most // found._size) + 1) * found._size * 1000 * 12 * 8 * 9 <= 64_000_000
+    row = 1000 * (8 + 12 * 8 * 25)
+    assert (-(-found._most // found._size) + 1) * found._size * row <= scorer.MOST_BYTES
 
 
 def test_a_log_that_cannot_keep_to_the_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scorer, "MOST_BYTES", 1_000_000)
-    with pytest.raises(DataError, match=r"40 lines x 12 models x 8 .* 1\.24 MB .* at most 1 MB"):
+    monkeypatch.setattr(scorer, "MOST_BYTES", 3_000_000)
+    with pytest.raises(DataError, match=r"40 lines x 12 models x 8 .* 3\.47 MB .* at most 3 MB"):
         make_scorer(40, 12, 8)
+
+
+def test_the_whole_battery_runs_on_what_the_live_log_holds() -> None:
+    engine = make_engine("historical", beside=("ewma",), track="all")
+    tape = Recorded(engine)
+    engine.update(walk(400))
+    track = engine.track
+    assert track is not None
+    name, confidence = "hedged", 0.95
+    found = track.tests(name, "ewma", confidence)
+    assert found is not None
+    assert found is track.tests(name, "ewma", confidence), "worked out once"
+    slot, c = track.lines.index(name), track.confidences.index(confidence)
+    losses = np.array([row[slot] for row in tape.losses])
+    said = np.array([row[slot, 1, c] for row in tape.forecasts])
+    scored = ~np.isnan(losses) & ~np.isnan(said).any(axis=1)
+    losses, var, es = losses[scored], said[scored, 0], said[scored, 1]
+    wanted = run_battery(losses, var, es, confidence, rng=np.random.default_rng(1))
+    assert found.n == len(losses) > 200
+    assert [(r.test, r.statistic, r.p_value) for r in found.results] == [
+        (r.test, r.statistic, r.p_value) for r in wanted
+    ]
+    assert len(found.results) >= 10
+    standing = next(s for s in track.at(name, confidence) if s.model == "ewma")
+    assert found.var_bet.e_value == pytest.approx(standing.e_value, rel=1e-9)
+    assert found.es_bet is not None
+    for wrong in (("nosuch", "ewma", 0.95), (name, "nosuch", 0.95), (name, "ewma", 0.5)):
+        with pytest.raises(DataError):
+            track.tests(*wrong)
+
+
+def test_before_the_first_closed_interval_there_is_nothing_to_test() -> None:
+    engine = make_engine("historical")
+    engine.update(walk(3))
+    assert engine.track is not None
+    assert engine.track.tests("hedged", "historical", 0.95) is None

@@ -172,6 +172,9 @@ class MonteCarlo(Model):
     The errors given are those of the simulation; the error of the fitted parameters comes on top
     (the closed forms, `gaussian` and `student-t`, give it).
 
+    Cost: `fit`, in a worker, makes the draws and keeps the worst of them; an estimate, when an
+    interval closes, scales those, O(n); until then a symbol's numbers follow its exposure.
+
     Attributes
     ----------
     law : {"normal", "t"}

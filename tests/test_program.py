@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,6 +66,10 @@ def test_a_signal_ends_it_in_order_with_a_summary_and_code_zero(number: signal.S
     assert "Traceback" not in err
 
 
+def without_peaks(estimates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in e.items() if not k.endswith("_peak")} for e in estimates]
+
+
 def test_a_live_run_recorded_and_replayed_ends_with_the_same_numbers(tmp_path: Path) -> None:
     file = str(tmp_path / "run.rec.gz")
     code, out, err = run("-o", "jsonl", "--duration", "3s", "--record", file, "--rate", "100")
@@ -77,7 +82,8 @@ def test_a_live_run_recorded_and_replayed_ends_with_the_same_numbers(tmp_path: P
     assert again["counts"]["applied"] == live["counts"]["applied"] > 1000
     for section in ("symbols", "books"):
         for was, now in zip(live[section], again[section], strict=True):
-            assert now["estimates"] == was["estimates"]
+            # peaks are since the report before, and the two did not report at the same moments
+            assert without_peaks(now["estimates"]) == without_peaks(was["estimates"])
 
 
 def test_a_closed_pipe_ends_it_quietly() -> None:

@@ -54,12 +54,11 @@ def test_forecasts_are_the_reports_of_the_live_engine_bit_for_bit(name: str) -> 
         window=window, min_obs=min_obs, refit_every=refit, per_symbol=True,
     )  # fmt: skip
     config = RiskConfig(
+        refit_every=refit,
         confidence=LEVELS, window=window, min_obs=min_obs, interval=DAY, trading_day=DAY,
         jump=JUMP, confirm=1,
     )  # fmt: skip
-    engine = RiskEngine(
-        Universe(panel.symbols), BOOK, config, as_tick_model(model), refit_every=refit
-    )
+    engine = RiskEngine(Universe(panel.symbols), BOOK, config, as_tick_model(model))
     batch, bounds = panel_ticks(panel)
     compared = 0
     for t in range(len(panel)):

@@ -143,8 +143,8 @@ class Watched(Pipeline):
         self.latencies: list[Nanoseconds] = []
         self.costs: list[Nanoseconds] = []
 
-    async def _publish(self) -> None:
-        await super()._publish()
+    async def _publish(self, batch: TickBatch | None = None) -> None:
+        await super()._publish(batch)
         stamps, self.timed.stamps = self.timed.stamps, np.empty(0, np.int64)
         self.latencies.append(time.monotonic_ns() - stamps)
         self.costs.append(np.full(len(stamps), self.timed.cost_ns))

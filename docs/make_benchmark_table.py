@@ -85,7 +85,7 @@ def summary(gates: list[Row]) -> str:
         if cases[0]["verdict"] == "peer missing":
             rows.append((str(number), cases[0]["what"], peer, "peer missing", "", ""))
             continue
-        worst = max(cases, key=lambda g: g["ratio"] / g["limit"])
+        worst = max(cases, key=lambda g: g["ratio"] / max(g["limit"], 1e-300))
         met = sum(g["verdict"] == "met" for g in cases)
         rows.append(
             (str(number), worst["what"], peer, f"{figure(worst['ratio'])} {where(worst)}",

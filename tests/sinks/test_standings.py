@@ -45,9 +45,10 @@ def make_track(
     scores[:n] = 1.0 + spread * np.arange(len(models))[:, None]
     scores[:n] += 0.01 * np.random.default_rng(1).standard_normal((n, *shape))
     marks = np.zeros((BLOCK, *shape), np.int8)
+    block = Block(scores, marks, np.zeros((BLOCK, shape[0])), np.ones((BLOCK, *shape, 2)))
     return Track(
         lines, models, (0.95, 0.99), 1_000_000_000, n, np.array([0.05, 0.01]),
-        np.ones(shape[:2], np.bool_), counts, (Block(scores, marks),), 0, n,
+        np.ones(shape[:2], np.bool_), counts, (block,), 0, n,
     )  # fmt: skip
 
 

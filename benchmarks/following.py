@@ -12,7 +12,6 @@ asset: no method that touches each scenario once can be faster.
 from __future__ import annotations
 
 import numpy as np
-from portfolio import Market
 
 from rtre.kernels import choose, layout, marks
 from rtre.kernels.candidates import advance, find_worst
@@ -34,6 +33,8 @@ from rtre.kernels.layout import (
 )
 from rtre.kernels.tail import ES, VAR, K, es_of_ascending, var_of_ascending
 from rtre.market import ASSET, PRICE, Float64, Int64, TickBatch
+
+from portfolio import Market
 
 
 @kernel

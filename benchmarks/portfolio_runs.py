@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import numpy as np
-from following import Books, numpy_tail, touch_all
-from portfolio import Market
 
 from rtre.kernels import layout
 from rtre.market import TickBatch
+
+from following import Books, numpy_tail, touch_all
+from portfolio import Market
 
 ROUNDS = 9
 Run = tuple[Callable[[], object], int]

@@ -32,11 +32,10 @@ import pytest
 import trio
 
 from rtre import RiskEngine, TickBatch
-from rtre.feeds.websocket import WebSocketFeed
 from rtre.pipeline.pipeline import Pipeline
 from rtre.report import RiskReport
-from rtre.venues.finnhub import Finnhub
 
+from live import loopback_feed, read_all
 from tables import headline, table
 from test_engine import START, WINDOW, filled
 from test_wire import accept_key
@@ -155,18 +154,10 @@ async def rtre(port: int) -> tuple[Nanoseconds, Nanoseconds]:
     engine = filled(SYMBOLS)
     engine.__class__ = Timed
     assert isinstance(engine, Timed)
-    url = f"ws://127.0.0.1:{port}/"
-    feed = WebSocketFeed(Finnhub, engine.universe, engine.universe.symbols, url=url)
-    pipeline = Watched(engine, [feed])
-
-    async def sink() -> None:
-        with pipeline.subscribe() as reports:
-            async for _ in reports:
-                pass
-
+    pipeline = Watched(engine, [loopback_feed(engine, port)])
     async with trio.open_nursery() as nursery:
         await nursery.start(pipeline.run)
-        nursery.start_soon(sink)
+        nursery.start_soon(read_all, pipeline)
         await trio.sleep(SECONDS)
         nursery.cancel_scope.cancel()
     return np.concatenate(pipeline.latencies), np.concatenate(pipeline.costs)

@@ -14,10 +14,9 @@ from pathlib import Path
 import trio
 from test_pipeline import block
 
-from rtre.feeds.websocket import WebSocketFeed
 from rtre.pipeline.pipeline import Pipeline
-from rtre.venues.finnhub import Finnhub
 
+from live import loopback_feed, read_all
 from tables import headline, table
 from test_engine import filled
 from test_wire import sender
@@ -38,9 +37,7 @@ def resident_bytes() -> int:
 async def watch(port: int, marks: list[int]) -> tuple[list[tuple[int, int, float]], int]:
     """(ticks, resident bytes, seconds) at each mark, and how many ticks were conflated."""
     engine = filled(SYMBOLS)
-    url = f"ws://127.0.0.1:{port}/"
-    feed = WebSocketFeed(Finnhub, engine.universe, engine.universe.symbols, url=url)
-    pipeline = Pipeline(engine, [feed])
+    pipeline = Pipeline(engine, [loopback_feed(engine, port)])
     before = engine.counts().received
 
     def received() -> int:
@@ -48,14 +45,9 @@ async def watch(port: int, marks: list[int]) -> tuple[list[tuple[int, int, float
 
     seen: list[tuple[int, int, float]] = []
 
-    async def sink() -> None:
-        with pipeline.subscribe() as reports:
-            async for _ in reports:
-                pass
-
     async with trio.open_nursery() as nursery:
         await nursery.start(pipeline.run)
-        nursery.start_soon(sink)
+        nursery.start_soon(read_all, pipeline)
         begun = trio.current_time()
         with trio.fail_after(MOST_S):
             for mark in marks:

@@ -23,10 +23,9 @@ import trio
 import trio_websocket
 
 from rtre import Config, FeedConfig, open_pipeline
-from rtre.feeds.websocket import WebSocketFeed
 from rtre.pipeline.pipeline import Pipeline
-from rtre.venues.finnhub import Finnhub
 
+from live import loopback_feed
 from tables import headline, table
 from test_engine import START, WINDOW, filled
 from test_wire import sender
@@ -57,10 +56,7 @@ async def ours(port: int, *, sink_s: float = 0.0) -> tuple[Pipeline, float, int]
     `SECONDS`, its rate, and how many reports the sink got.
     """
     engine = filled(SYMBOLS)
-    feed = WebSocketFeed(
-        Finnhub, engine.universe, engine.universe.symbols, url=f"ws://127.0.0.1:{port}/"
-    )
-    pipeline = Pipeline(engine, [feed])
+    pipeline = Pipeline(engine, [loopback_feed(engine, port)])
     before, read = engine.counts().received, 0
 
     async def sink() -> None:

@@ -15,14 +15,14 @@ import math
 
 import numpy as np
 import pytest
-from following import Books
-from portfolio_runs import ROUNDS, asking, batches, one_call, rank_one, revalued, touching
 
 from rtre.kernels import layout
 from rtre.kernels.layout import W_REBUILDS
 from rtre.market import Float64
 
+from following import Books
 from gates import gate, interleaved
+from portfolio_runs import ROUNDS, asking, batches, one_call, rank_one, revalued, touching
 
 
 def check(market: Books) -> None:

@@ -19,14 +19,14 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from bandwidth import axpy_ns, bandwidth_table
-from following import Books
-from portfolio_runs import Run, asking, batches, rank_one, revalued, touching
 
 from rtre.market import Universe
 from rtre.windows.lines import Lines
 
+from bandwidth import axpy_ns, bandwidth_table
+from following import Books
 from gates import interleaved
+from portfolio_runs import Run, asking, batches, rank_one, revalued, touching
 from tables import record, table
 
 ROUNDS = 5

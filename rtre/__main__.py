@@ -19,7 +19,7 @@ from rtre.config import Config
 from rtre.errors import ConfigError, RtreError
 from rtre.feeds.recording import Recording
 from rtre.feeds.simulated import SimulatedVenue, serve_venue
-from rtre.options import RISK_OPTIONS, VENUES, read_options
+from rtre.options import RISK_OPTIONS, VENUES, read_options, refuse_typed
 from rtre.pipeline.fanout import Subscription
 from rtre.pipeline.pipeline import Pipeline
 from rtre.sinks import jsonl, log, table
@@ -80,6 +80,7 @@ def main(context: click.Context, /, file: str | None, print_config: bool, **type
     VaR and ES are losses in currency, positive when money is lost.
     """
     if context.invoked_subcommand is not None:
+        refuse_typed(context, {"file": file, "print_config": print_config, **typed})
         return
     _guarded(lambda: _live(file, print_config, typed))
 

@@ -128,7 +128,7 @@ async def open_pipeline(config: Config, *, feeds: Sequence[Feed] = ()) -> AsyncI
     engine = make_engine(config, inline_fits=False)
     await trio.to_thread.run_sync(partial(warm_up, config.risk))
     recorder = make_recorder(config)
-    caught: Exception | None = None
+    block = _CallersBlock()
     async with trio.open_nursery() as nursery:
         if recorder is not None:
             nursery.start_soon(recorder.run)
@@ -138,15 +138,12 @@ async def open_pipeline(config: Config, *, feeds: Sequence[Feed] = ()) -> AsyncI
             engine, feeds, every_tick=config.output.every_tick, max_ticks=config.run.max_ticks
         )
         async with _running(pipeline):
-            try:
+            with block:
                 yield pipeline
-            except Exception as error:  # noqa: BLE001 - a nursery would wrap the caller's error
-                caught = error
         nursery.cancel_scope.cancel()
     if recorder is not None and recorder.lost:
         log.warning("%s: %d messages were not recorded: slow disk", recorder.path, recorder.lost)
-    if caught is not None:
-        raise caught
+    block.raise_again()
 
 
 async def serve(
@@ -187,14 +184,11 @@ async def open_replay(
         every_message=config.output.every_tick,
     )
     pipeline = Pipeline(engine, (feed,), clock_ns=None, max_ticks=config.run.max_ticks)
-    caught: Exception | None = None
+    block = _CallersBlock()
     async with _running(pipeline):
-        try:
+        with block:
             yield pipeline
-        except Exception as error:  # noqa: BLE001 - as in open_pipeline
-            caught = error
-    if caught is not None:
-        raise caught
+    block.raise_again()
 
 
 def replay_config(config: Config, recording: Recording, *, symbols_given: bool) -> Config:
@@ -212,6 +206,26 @@ def replay_config(config: Config, recording: Recording, *, symbols_given: bool) 
         symbols = symbols if symbols_given else found_symbols
     feed = attrs.evolve(config.feed, name=venue)
     return attrs.evolve(config, feed=feed, symbols=symbols)
+
+
+class _CallersBlock:
+    """Keeps what the caller's block raises until no nursery is left that would wrap it."""
+
+    def __init__(self) -> None:
+        self._error: Exception | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Exception):
+            self._error = error
+        return self._error is not None
+
+    def raise_again(self) -> None:
+        """Raise it, as it was."""
+        if self._error is not None:
+            raise self._error
 
 
 @asynccontextmanager

@@ -377,11 +377,8 @@ class RiskEngine:
 
     def _evaluate(self) -> None:
         """Bring the estimates of all changed lines up to date, for every model."""
-        dirty = self.lines.dirty
-        before = dirty.copy() if len(self._estimators) > 1 else None
-        for place, estimator in enumerate(self._estimators):
-            if place and before is not None:  # a survey marks all lines as up to date
-                dirty[:] = before
+        for estimator in self._estimators:
             which = estimator.survey(self._exposures)
             if len(which):
                 estimator.refresh(which)
+        self.lines.dirty[:] = 0

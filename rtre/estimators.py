@@ -88,8 +88,8 @@ class Estimator:
     def survey(self, exposures: Float64) -> Int64:
         """Return the lines to ask about, and forget problems that no longer stand.
 
-        `exposures`, (L,), is written: the signed currency value of each line. `Lines.dirty` is
-        cleared for all lines.
+        `exposures`, (L,), is written: the signed currency value of each line. `Lines.dirty`, which
+        says what has changed, is left for others to see.
         """
         lines = self._lines
         found = survey(

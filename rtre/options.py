@@ -121,6 +121,17 @@ RISK_OPTIONS = _options(
 )  # fmt: skip
 
 
+def refuse_typed(context: click.Context, typed: dict[str, Any]) -> None:
+    """Raise click's usage error if options were typed before a command: it has its own."""
+    names = {p.name: p.opts[-1] for p in context.command.params}
+    given = [names[name] for name, value in typed.items() if value not in (None, (), False)]
+    if given:
+        raise click.UsageError(
+            f"{', '.join(given)}: options of {context.invoked_subcommand} stand after it, as in "
+            f"'rtre {context.invoked_subcommand} ... {given[0]} ...'"
+        )
+
+
 def read_options(file: str | None, typed: dict[str, Any], *, check: bool = True) -> Config:
     """Turn the options that were typed into a configuration; all problems at once."""
     options: dict[str, tuple[str, Any]] = {}

@@ -20,6 +20,7 @@ from rtre.errors import DataError
 from rtre.market import Float64, Int64
 
 COVERAGE = 0.95  #: of the interval of VaR, unless asked otherwise
+_ROUNDING = 1e-12  # relative, of a sum of binomial probabilities
 
 
 @lru_cache(maxsize=256)
@@ -63,15 +64,17 @@ def binomial_quantile(probability: float, n: Int64, p: float) -> Int64:
     """Fewest successes k among n, each of probability p, with ``P(X <= k) >= probability``.
 
     What ``scipy.stats.binom.ppf`` gives, without importing scipy.stats, which takes longer than
-    loading all compiled kernels. `n` is an array of any shape, entries from 1.
+    loading all compiled kernels. `n` is an array of any shape, entries from 1. A sum that falls
+    short of `probability` by no more than its own rounding reaches it: of 7 fair coins, 3 heads.
 
     >>> binomial_quantile(0.975, np.array([250, 1000]), 0.01).tolist()
     [6, 17]
     """
+    enough = probability * (1.0 - _ROUNDING)
     k = np.clip(np.ceil(special.bdtrik(probability, n, p)), 0, n).astype(np.int64)
-    while np.any(high := (k > 0) & (special.bdtr(np.maximum(k - 1, 0), n, p) >= probability)):
+    while np.any(high := (k > 0) & (special.bdtr(np.maximum(k - 1, 0), n, p) >= enough)):
         k -= high
-    while np.any(low := (k < n) & (special.bdtr(k, n, p) < probability)):
+    while np.any(low := (k < n) & (special.bdtr(k, n, p) < enough)):
         k += low
     return np.asarray(k)
 

@@ -80,10 +80,16 @@ def warm_up(risk: RiskConfig | None = None, progress: Progress | None = None) ->
 
     Notes
     -----
-    Cost: 10 to 30 s the first time on a machine, below 1 s from the cache.
+    Cost: a minute or more the first time on a machine, seconds from the cache, nothing where this
+    process has done it before for the same models.
     """
     started = time.perf_counter()
     risk = risk or RiskConfig()
+    subject = _subject(risk)
+    if subject in _warmed:
+        if progress is not None:
+            progress("ready", 1, 1)
+        return _warmed[subject]
     steps = [*_engine_steps(risk), *_wire_steps()]
     for done, (what, step) in enumerate(steps):
         if progress is not None:
@@ -95,7 +101,8 @@ def warm_up(risk: RiskConfig | None = None, progress: Progress | None = None) ->
     mark = _mark(risk)
     if mark is not None:
         mark.touch()
-    return WarmUp(time.perf_counter() - started, ready, CACHE_PROBLEM)
+    _warmed[subject] = WarmUp(time.perf_counter() - started, ready, CACHE_PROBLEM)
+    return _warmed[subject]
 
 
 def is_warm(risk: RiskConfig | None = None) -> bool:
@@ -104,15 +111,20 @@ def is_warm(risk: RiskConfig | None = None) -> bool:
     return mark is not None and mark.exists()
 
 
+_warmed: dict[str, WarmUp] = {}  #: by subject, what this process has done
+
+
+def _subject(risk: RiskConfig) -> str:
+    """Say which models a configuration runs: other settings are no part of a kernel's types."""
+    asked = (risk.beside, sorted(risk.models.items()), sorted(risk.book_models.items()))
+    return f"{risk.model} {sorted(risk.parameters.items())} {asked}"
+
+
 def _mark(risk: RiskConfig) -> Path | None:
-    """Return the file that says that all kernels of a model are in the cache."""
+    """Return the file that says that all kernels of a configuration are in the cache."""
     if CACHE_DIR is None:
         return None
-    asked = (risk.beside, sorted(risk.models.items()), sorted(risk.book_models.items()))
-    subject = f"{risk.model} {sorted(risk.parameters.items())}"
-    if any(asked):
-        subject += f" {asked}"
-    return CACHE_DIR / f"warm-{hashlib.sha256(subject.encode()).hexdigest()[:16]}"
+    return CACHE_DIR / f"warm-{hashlib.sha256(_subject(risk).encode()).hexdigest()[:16]}"
 
 
 class _Market:

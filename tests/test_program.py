@@ -117,6 +117,7 @@ def test_a_closed_pipe_ends_it_quietly() -> None:
         (["replay", __file__], ["line 1: is not a recorded line"]),
         (["--symbols", "AAPL,AAPL", "--min-obs", "900"], ["--symbols: names a symbol twice"]),
         (["--nonsense"], ["No such option"]),
+        (["-w", "50", "replay", "x.rec"], ["--window: options of replay stand after it"]),
     ],
 )
 def test_wrong_input_is_named_with_what_would_be_right(

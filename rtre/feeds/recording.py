@@ -182,7 +182,7 @@ class Recording:
         with open(path, "rb") as raw:
             self._raw.append(raw)
             try:
-                for line in _decompressed(path, raw):
+                for line in _decompressed(raw):
                     number += 1
                     if entry := _entry(path, number, line):
                         yield entry
@@ -197,7 +197,7 @@ def _open(path: str, mode: str) -> IO[bytes]:
     return open(path, mode)
 
 
-def _decompressed(path: str, raw: IO[bytes]) -> IO[bytes]:
+def _decompressed(raw: IO[bytes]) -> IO[bytes]:
     magic = raw.read(2)
     raw.seek(0)
     return gzip.GzipFile(fileobj=raw) if magic == b"\x1f\x8b" else raw  # type: ignore[return-value]
@@ -221,7 +221,7 @@ def _entry(path: str, number: int, line: bytes) -> Entry | None:
 def _read_header(path: str) -> Header:
     with open(path, "rb") as raw:
         try:
-            line = _decompressed(path, raw).readline(1 << 20)
+            line = _decompressed(raw).readline(1 << 20)
         except (OSError, EOFError) as error:
             raise RecordingError(f"{path}: damaged: {error}") from None
     if not line.startswith(b"#rtre "):

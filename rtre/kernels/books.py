@@ -16,8 +16,6 @@ from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
     CHOSEN,
     H_ASSETS,
-    H_HEAD,
-    H_ROWS,
     LAST,
     UNITS,
     W_FRESH,
@@ -78,13 +76,3 @@ def cell(F: Float64, I: Int64, b: int, slot: int, chosen: bool) -> float:  # noq
             price = holdings[h, CHOSEN] if chosen else prices[i, LAST]
             total += holdings[h, UNITS] * price * r
     return total
-
-
-@kernel
-def count_complete(I: Int64, missing: Int64) -> int:  # noqa: E741
-    """Rows in use of one book in which nothing is missing."""
-    slot, n = I[H_HEAD], 0
-    for _ in range(I[H_ROWS]):
-        n += int(missing[slot] == 0)
-        slot = slot - 1 if slot > 0 else I[layout.H_WINDOW] - 1
-    return n

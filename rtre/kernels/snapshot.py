@@ -58,7 +58,7 @@ def survey(
     values: Float64,
     which: Int64,
 ) -> int:
-    """Find the lines whose estimate is out of date, and mark all as up to date.
+    """Find the lines whose estimate is out of date; the marks stay, for the next model to see.
 
     Parameters
     ----------
@@ -95,7 +95,6 @@ def survey(
         elif dirty[line] & bit:
             which[found] = line
             found += 1
-        dirty[line] = 0
     return found
 
 

@@ -2,9 +2,9 @@
 
 numba counts references: a slice made in a kernel holds one to the memory of its array, and giving
 it away or dropping it is an atomic operation. A hot loop over a dozen views spends more time
-counting than computing (a tick of the engine: 5.5 us, of which 4.7 us went with this module). The
-arenas outlive every call that is given them, so their views need no reference: `cut` makes arrays
-that carry none, and numba's optimiser then removes the counting altogether.
+counting than computing (a tick of the engine took 5.6 us without this module, and 0.6 us with it).
+The arenas outlive every call that is given them, so their views need no reference: `cut` makes
+arrays that carry none, and numba's optimiser then removes the counting altogether.
 
 Called from Python, `cut` and the functions marked with `@view` are plain numpy, whose slices keep
 their arena alive as usual.

@@ -25,7 +25,7 @@ from rtre.models.base import Model, Tail
 from rtre.models.sample import deviation_of, invalid, mean_of, sample_problem
 from rtre.order import tail_probability
 from rtre.windows.lines import Lines
-from rtre.windows.moments import RollingMoments
+from rtre.windows.moments import LineMoments
 
 #: Half width of a two-sided 95 % interval in standard errors.
 Z95 = float(special.ndtri(0.975))
@@ -157,7 +157,7 @@ class Gaussian(Model):
 
     def prepare(self, lines: Lines) -> None:
         """See `Model.prepare`."""
-        lines.tracker(RollingMoments)
+        lines.tracker(LineMoments)
 
     def evaluate(
         self,
@@ -168,7 +168,7 @@ class Gaussian(Model):
         fitted: Mapping[int, Any] | None = None,
     ) -> dict[int, str]:
         """Read the rolling moments of symbols; sum the P&L vectors of books."""
-        moments = lines.tracker(RollingMoments).of(which, self.ddof)
+        moments = lines.tracker(LineMoments).of(which, self.ddof)
         parameters = np.empty((len(which), PARAMETERS))
         gaussian_parameters(moments, _MEAN_RULES[self.mean], self.ddof, parameters)
         normal_tails(which, parameters, factor_table(confidences), Z95, out)

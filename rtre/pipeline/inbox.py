@@ -22,7 +22,7 @@ import numpy.typing as npt
 import trio
 
 from rtre.kernels.layout import HIGHEST_PRICE, LOWEST_PRICE
-from rtre.market import FeedItem, TickBatch
+from rtre.market import FeedItem, Int64, TickBatch
 
 _LEAD_NS = 5_000_000_000
 _NEVER = np.iinfo(np.int64).min
@@ -34,8 +34,9 @@ def conflate(batch: TickBatch, interval_ns: int | None, lead_ns: int = _LEAD_NS)
     """Keep the newest tick of each asset and grid interval (None: of each asset), in order.
 
     Newest by event time, and of equal times the last to arrive. A tick that the engine would
-    refuse for its price, for its time, or for being older than one that arrived before it stays
-    only where there is no better one.
+    refuse, for its price, for its time, or for being older than one before it, goes into the usable
+    one of its asset before it: without that one a late tick would look like a new price. If there
+    is none before it, it stays only where its interval has no better one.
 
     Parameters
     ----------
@@ -51,8 +52,8 @@ def conflate(batch: TickBatch, interval_ns: int | None, lead_ns: int = _LEAD_NS)
     >>> conflate(batch, None).price
     array([2., 4.])
     """
-    asset, good = batch.asset, _usable(batch, lead_ns)
-    interval = np.zeros_like(asset) if interval_ns is None else batch.ts_event_ns // interval_ns
+    asset, (good, time) = batch.asset, _usable(batch, lead_ns)
+    interval = np.zeros_like(asset) if interval_ns is None else time // interval_ns
     # Stable, so the last of a group is the last to arrive, of the usable ones where there are any:
     # none of those is older than one before it. Sorting columns, no key can overflow.
     order = np.lexsort((good, interval, asset))
@@ -61,16 +62,22 @@ def conflate(batch: TickBatch, interval_ns: int | None, lead_ns: int = _LEAD_NS)
     return batch.take(np.sort(order[ends]))
 
 
-def _usable(batch: TickBatch, lead_ns: int) -> Mask:
-    """Whether the engine would take each tick, as far as the batch tells."""
+def _usable(batch: TickBatch, lead_ns: int) -> tuple[Mask, Int64]:
+    """Whether the engine would take each tick, as far as the batch tells, and where it belongs.
+
+    The second is the event time of the newest usable tick of the asset up to here, or the tick's
+    own where there is none yet.
+    """
     event, price = batch.ts_event_ns, batch.price
     good = (price >= LOWEST_PRICE) & (price <= HIGHEST_PRICE) & (event > 0)
     good[good] = event[good] - lead_ns <= batch.ts_init_ns[good]
+    time = event.copy()
     order = np.argsort(batch.asset, kind="stable")
     for own in np.split(order, np.flatnonzero(np.diff(batch.asset[order])) + 1):
         newest = np.maximum.accumulate(np.where(good[own], event[own], _NEVER))
         good[own] &= event[own] >= newest
-    return good
+        time[own] = np.where(newest == _NEVER, event[own], newest)
+    return good, time
 
 
 class Inbox:

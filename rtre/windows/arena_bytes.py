@@ -17,19 +17,33 @@ from rtre.market import Float64, Int64
 _HEAD = 8
 
 
+def seal(kind: bytes, body: bytes) -> bytes:
+    """Put the kind, four bytes, and a checksum before `body`."""
+    return kind + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def unseal(kind: bytes, data: bytes) -> bytes:
+    """Return the body that `seal` was given; raises DataError for another kind, or damage."""
+    if data[:4] != kind:
+        raise DataError(f"a snapshot of kind {kind!r} was expected, got {bytes(data[:4])!r}")
+    body = data[_HEAD:]
+    if zlib.crc32(body).to_bytes(4, "little") != data[4:_HEAD]:
+        raise DataError(f"a snapshot of {len(data)} bytes is damaged: its checksum does not fit")
+    return body
+
+
 def to_bytes(kind: bytes, *arenas: Float64 | Int64) -> bytes:
     """Return the arenas, of 8 bytes a number, as bytes; `kind` is four bytes."""
-    body = b"".join(a.astype(a.dtype.newbyteorder("<"), copy=False).tobytes() for a in arenas)
-    return kind + zlib.crc32(body).to_bytes(4, "little") + body
+    return seal(
+        kind, b"".join(a.astype(a.dtype.newbyteorder("<"), copy=False).tobytes() for a in arenas)
+    )
 
 
 def _numbers(kind: bytes, data: bytes) -> Int64:
     """Check a snapshot and return its numbers, as the bits of int64."""
-    if data[:4] != kind:
-        raise DataError(f"a snapshot of kind {kind!r} was expected, got {bytes(data[:4])!r}")
-    body = data[_HEAD:]
-    if len(body) % 8 or zlib.crc32(body).to_bytes(4, "little") != data[4:_HEAD]:
-        raise DataError(f"a snapshot of {len(data)} bytes is damaged: its checksum does not fit")
+    body = unseal(kind, data)
+    if len(body) % 8:
+        raise DataError(f"a snapshot of {len(data)} bytes holds no whole number of numbers")
     return np.frombuffer(body, "<i8").astype(np.int64)
 
 

@@ -9,7 +9,7 @@ from rtre.market import Float64, Int64
 from rtre.windows.lines import Lines
 
 
-class RollingMoments:
+class LineMoments:
     """Add/remove moments of the symbols' returns; books are summed when asked.
 
     Cost: O(N) when an interval closes, O(1) per symbol and O(W) per book when read.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from typing import Any
 
 import attrs
@@ -12,30 +11,27 @@ import numpy as np
 from rtre.errors import DataError
 from rtre.kernels import tail_layout as lay
 from rtre.market import Float64
+from rtre.windows.arena_bytes import seal, unseal
 
-MAGIC = b"rtre-tail-1\n"
-_SIZES = 12  #: checksum and length of the settings
+_KIND = b"rTl1"
+_LENGTH = 8  #: bytes that say how long the settings are
 
 
 def pack(settings: Any, arena: Float64) -> bytes:
     """Join settings (an attrs object) and arena."""
     text = json.dumps(attrs.asdict(settings)).encode()
     used = int(arena.view(np.int64)[lay.H_USED])
-    body = text + np.ascontiguousarray(arena[:used], "<f8").tobytes()
-    return MAGIC + zlib.crc32(body).to_bytes(4, "little") + len(text).to_bytes(8, "little") + body
+    numbers = np.ascontiguousarray(arena[:used], "<f8").tobytes()
+    return seal(_KIND, len(text).to_bytes(_LENGTH, "little") + text + numbers)
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], Float64]:
     """Take apart what `pack` made. Raises DataError where it is not that, or damaged."""
-    head = len(MAGIC) + _SIZES
-    if len(data) < head or data[: len(MAGIC)] != MAGIC:
-        raise DataError("these bytes are no snapshot of a rolling tail, or of another version")
-    checksum = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 4], "little")
-    length = int.from_bytes(data[len(MAGIC) + 4 : head], "little")
-    body = data[head:]
-    if zlib.crc32(body) != checksum or length > len(body) or (len(body) - length) % 8:
-        raise DataError("the snapshot is damaged: its checksum does not fit")
-    return json.loads(body[:length]), np.frombuffer(body[length:], "<f8").astype(np.float64)
+    body = unseal(_KIND, data)
+    end = _LENGTH + int.from_bytes(body[:_LENGTH], "little")
+    if len(body) < end or (len(body) - end) % 8:
+        raise DataError("the snapshot is damaged: its parts do not fit")
+    return json.loads(body[_LENGTH:end]), np.frombuffer(body[end:], "<f8").astype(np.float64)
 
 
 def check(arena: Float64, fresh: Float64) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rtre.kernels.moments import MOMENTS, of_book
 from rtre.market import TickBatch, Universe
 from rtre.windows.lines import Lines
-from rtre.windows.moments import RollingMoments
+from rtre.windows.moments import LineMoments
 
 moves = st.lists(
     st.one_of(st.none(), st.floats(-0.3, 0.3), st.sampled_from([0.0, 0.05, -0.05])), max_size=30
@@ -45,7 +45,7 @@ def test_rolling_moments_are_the_exact_ones(
     script: list[float | None], window: int, ddof: int
 ) -> None:
     lines = make(window)
-    moments = lines.tracker(RollingMoments)
+    moments = lines.tracker(LineMoments)
     price = 100.0
     largest = [0.0, 0.0, 0.0]
     for k, move in enumerate(script, 1):
@@ -72,7 +72,7 @@ def test_rolling_moments_are_the_exact_ones(
 
 def test_a_huge_return_leaves_no_trace_once_it_is_out() -> None:
     lines = make(8)
-    moments = lines.tracker(RollingMoments)
+    moments = lines.tracker(LineMoments)
     rng = np.random.default_rng(3)
     prices = list(100.0 * np.exp(1e-4 * rng.standard_normal(6).cumsum()))
     prices += [1e12, 1e12 * 1.0001]
@@ -89,7 +89,7 @@ def test_a_huge_return_leaves_no_trace_once_it_is_out() -> None:
 
 def test_a_late_tick_is_in_the_moments_at_once_and_after_the_roll() -> None:
     lines = make(6)
-    moments = lines.tracker(RollingMoments)
+    moments = lines.tracker(LineMoments)
     for k in range(1, 5):
         lines.open_row(k)
         lines.apply(TickBatch.of([0, 1], [100.0 + k, 50.0 + k], 10 * k), 0)

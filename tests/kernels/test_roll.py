@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtre.kernels import layout, roll
-from rtre.kernels.books import count_complete
 from rtre.market import Quality, TickBatch, Universe
 from rtre.windows.lines import Lines
 
@@ -54,7 +53,8 @@ def test_a_window_of_two_holds_the_open_interval_and_one_before() -> None:
 def test_complete_rows_are_counted_as_they_come_and_go(prices: list[float], window: int) -> None:
     lines = make(window)
     fill(lines, 1, prices)
-    assert count_complete(lines.ints, lines.missing[0]) == lines.complete[0]
+    order = (lines.oldest + np.arange(lines.rows)) % lines.window
+    assert np.count_nonzero(lines.missing[0, order] == 0) == lines.complete[0]
 
 
 def test_after_a_roll_everything_is_to_be_evaluated_again() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rtre.market import FeedItem, LinkChange, TickBatch
@@ -65,9 +65,12 @@ def test_conflation_keeps_the_newest_usable_tick_of_each_asset_and_interval_in_o
     rows: list[Row], interval: int | None
 ) -> None:
     kept: dict[tuple[int, int], int] = {}
+    newest: dict[int, int] = {}
     taken = accepted(rows)
     for place, (asset, _, event, _) in enumerate(rows):
-        key = asset, event // interval if interval else 0
+        if taken[place]:
+            newest[asset] = event
+        key = asset, newest.get(asset, event) // interval if interval else 0
         if taken[place] or key not in kept or not taken[kept[key]]:
             kept[key] = place
     expected = [rows[place] for place in sorted(kept.values())]
@@ -75,6 +78,7 @@ def test_conflation_keeps_the_newest_usable_tick_of_each_asset_and_interval_in_o
 
 
 @given(ticks, st.sampled_from([10, 1, 60, None]))
+@example([(0, 1.0, 10, 10), (0, 2.0, 1, 10), (0, 3.0, 11, 11)], 10)
 def test_intervals_close_where_they_would_have_closed_without_conflation(
     rows: list[Row], interval: int | None
 ) -> None:

@@ -9,7 +9,7 @@ from rtre.errors import DataError
 from rtre.market import TickBatch, Universe
 from rtre.windows.ewma import EwmaVariance
 from rtre.windows.lines import EVALUATIONS, Evaluation, Lines
-from rtre.windows.moments import RollingMoments
+from rtre.windows.moments import LineMoments
 
 SECOND = 10**9
 UNIVERSE = Universe(("A", "B", "C"))
@@ -21,7 +21,7 @@ def make(evaluation: Evaluation, window: int = 120) -> Lines:
         UNIVERSE, BOOKS, window=window, interval_ns=SECOND, confidences=(0.9, 0.95),
         evaluation=evaluation,
     )  # fmt: skip
-    lines.tracker(RollingMoments)
+    lines.tracker(LineMoments)
     lines.tracker(EwmaVariance, 0.94)
     return lines
 
@@ -50,7 +50,7 @@ def look(lines: Lines) -> np.ndarray:
     out = np.full((len(lines), 2, 5), np.nan)
     lines.tails(which, out)
     moments = np.full((len(lines), 3), np.nan)
-    moments[which] = lines.tracker(RollingMoments).of(which, 1)
+    moments[which] = lines.tracker(LineMoments).of(which, 1)
     variance = np.full((len(lines), 2), np.nan)
     variance[which] = lines.tracker(EwmaVariance, 0.94).of(which)
     peaks = np.empty((len(lines), 2, 2))
@@ -80,7 +80,7 @@ def test_a_snapshot_fits_only_what_it_was_made_with() -> None:
         Universe(("A", "B", "X")), {"long": {"A": 1.0, "B": 2.0}, "hedged": {"A": 3.0, "X": -1.0}},
         window=120, interval_ns=SECOND, confidences=(0.9, 0.95), evaluation="every-tick",
     )  # fmt: skip
-    named.tracker(RollingMoments)
+    named.tracker(LineMoments)
     named.tracker(EwmaVariance, 0.94)
     with pytest.raises(DataError, match="other symbols"):
         named.restore(data)

@@ -104,6 +104,7 @@ class Universe:
 
 ASSET, PRICE, SIZE, TS_EVENT, TS_INIT = 0, 1, 2, 3, 4  #: rows of a block of ticks
 _ROWS = 5
+_INT64 = np.dtype(np.int64)
 
 
 class TickBatch:
@@ -120,6 +121,11 @@ class TickBatch:
     start, stop : int
         The ticks of the block that belong to the batch.
 
+    Raises
+    ------
+    DataError
+        The block is not of this kind, or the ticks do not lie in it.
+
     Attributes
     ----------
     asset : (k,) int64
@@ -135,6 +141,11 @@ class TickBatch:
 
     def __init__(self, block: Int64, start: int, stop: int) -> None:
         # a compiled kernel reads what these say, and looks at nothing
+        if block.dtype != _INT64 or block.shape[:-1] != (_ROWS,) or not block.flags.c_contiguous:
+            raise DataError(
+                f"a block of ticks is a C-contiguous array of int64 with {_ROWS} rows; "
+                f"got {block.dtype} of shape {block.shape}"
+            )
         if not 0 <= start <= stop <= block.shape[1]:
             raise DataError(f"ticks {start} to {stop} do not lie in a block of {block.shape}")
         self.block = block

@@ -113,6 +113,22 @@ def _compile(function: _F, **more: object) -> _F:
     return cast(_F, numba.njit(function, **options))  # type: ignore[call-overload]
 
 
+def direct(function: _F, *examples: object) -> _F:
+    """Compile `function` for arguments like `examples`, and return its entry for these alone.
+
+    It leaves out the look at the types of the arguments that a kernel takes at each call, 150 to
+    300 ns. So the caller sees to them: an array of another type, number of dimensions or layout is
+    misread, and may crash the process. For arrays of the caller's own, and checked ones, only.
+    Numba does not promise this entry; where there is none the kernel itself is returned.
+    """
+    if not is_compiled(function):
+        return function
+    types = tuple(numba.typeof(example) for example in examples)
+    function.compile(types)  # type: ignore[attr-defined]
+    entry = getattr(function.overloads[types], "entry_point", None)  # type: ignore[attr-defined]
+    return function if entry is None else cast(_F, entry)
+
+
 def is_compiled(function: Callable[..., object]) -> bool:
     """Whether `function` is a kernel that numba compiles (False under NUMBA_DISABLE_JIT=1)."""
     return isinstance(function, CPUDispatcher)

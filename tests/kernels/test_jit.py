@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rtre.kernels import arenas, jit, layout, sorted_window, ticks
+from rtre.market import Float64
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"
 
@@ -23,6 +24,11 @@ print(jit.CACHE_DIR)
 print(jit.CACHE_PROBLEM)
 print(values.tolist())
 """
+
+
+@jit.kernel
+def add_to(A: Float64, x: float) -> None:
+    A[0] += x
 
 
 def run(folder: Path, **environment: str) -> list[str]:
@@ -106,3 +112,15 @@ def test_one_function_of_the_window_is_one_type_whatever_the_sizes() -> None:
 def test_a_kernel_is_the_plain_function_to_whoever_reads_it() -> None:
     plain = getattr(sorted_window.lower_bound, "py_func", sorted_window.lower_bound)
     assert plain(np.array([1.0, 2.0]), 2, 1.5) == 1
+
+
+def test_the_direct_entry_of_a_kernel_does_what_the_kernel_does() -> None:
+    state, values = np.zeros(4), np.arange(3.0)
+    entry = jit.direct(add_to, state, 1.0)
+    for x in values.tolist():
+        entry(state, x)
+    assert state[0] == 3.0
+    if jit.is_compiled(add_to):
+        assert not jit.is_compiled(entry)
+        with pytest.raises(TypeError):
+            entry([1.0], 2.0)

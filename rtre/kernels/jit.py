@@ -123,7 +123,7 @@ def direct(function: _F, *examples: object) -> _F:
     """
     if not is_compiled(function):
         return function
-    types = tuple(numba.typeof(example) for example in examples)
+    types = tuple(numba.typeof(example) for example in examples)  # type: ignore[no-untyped-call]
     function.compile(types)  # type: ignore[attr-defined]
     entry = getattr(function.overloads[types], "entry_point", None)  # type: ignore[attr-defined]
     return function if entry is None else cast(_F, entry)

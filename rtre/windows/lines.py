@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from rtre.errors import DataError
 from rtre.figures import BookWork
 from rtre.kernels import arenas, books, choose, layout, marks, roll, ticks
+from rtre.kernels.jit import direct
 from rtre.market import Float64, Int64, TickBatch, Universe
 from rtre.order import rank_table
 from rtre.windows.arena_bytes import from_bytes, to_bytes
@@ -229,11 +231,18 @@ class Lines:
     def apply(self, batch: TickBatch, start: int) -> int:
         """Apply ticks from index `start`; see `rtre.kernels.ticks.apply_ticks`."""
         first, last = batch.start, batch.stop
-        stop = ticks.apply_ticks(self.floats, self.ints, batch.block, first + start, last)
+        stop = self._apply_ticks(self.floats, self.ints, batch.block, first + start, last)
         while stop < 0:
             self._renew()
-            stop = ticks.apply_ticks(self.floats, self.ints, batch.block, ~stop, last)
-        return int(stop) - first
+            stop = self._apply_ticks(self.floats, self.ints, batch.block, ~stop, last)
+        return stop - first
+
+    @cached_property
+    def _apply_ticks(self) -> Callable[[Float64, Int64, Int64, int, int], int]:
+        """The kernel without a look at its arguments: a `TickBatch` has taken it."""
+        return direct(
+            ticks.apply_ticks, self.floats, self.ints, TickBatch.of(0, 1.0, 1).block, 0, 1
+        )
 
     def _renew(self) -> None:
         """Take the look at all rows that some books wait for after a tick."""

@@ -7,7 +7,8 @@ A window is bounded by a number of values, by their age, or by both. `RollingTai
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import attrs
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from rtre.errors import DataError
 from rtre.kernels import tail_layout as lay
 from rtre.kernels import tail_only
+from rtre.kernels.jit import direct
 from rtre.kernels.tail_arena import grow, new_arena
 from rtre.market import Float64
 from rtre.windows import tail_snapshot
@@ -95,7 +97,7 @@ class RollingTails:
         timed = settings.max_age_ns is not None
         spread = rebuild == "in pieces" or (rebuild == "auto" and window >= SPREAD_FROM)
         self._signs = SIDES[sides]
-        self._arena = new_arena(
+        arena = new_arena(
             tails=tails_of(settings.confidences),
             window=window,
             signs=self._signs,
@@ -106,8 +108,9 @@ class RollingTails:
             spread=spread and not timed,
             n_series=n_series,
         )
+        self._hold(arena)
         self._width = 2 * len(self._signs) * len(settings.confidences)
-        header = self._arena.view(np.int64)
+        header = arena.view(np.int64)
         self._first, self._stride = int(header[lay.H_AT_SERIES]), int(header[lay.H_STRIDE])
         pairs = [
             ("lower" if sign > 0 else "upper", confidence)
@@ -116,6 +119,11 @@ class RollingTails:
         ]
         found = int(lay.results(header, 0))
         self._columns = {(c, side): found + 2 * j for j, (side, c) in enumerate(pairs)}
+
+    def _hold(self, arena: Float64) -> None:
+        """Make `arena` the state. Single numbers are read by way of memoryviews, the faster one."""
+        self._arena = arena
+        self._floats, self._ints = arena.data, arena.view(np.int64).data
 
     def __len__(self) -> int:
         return self.settings.n_series
@@ -146,7 +154,7 @@ class RollingTails:
             done += tail_only.push_many(self._arena, which[done:], rows[done:], ts_ns)
             if done == len(rows):
                 return
-            self._arena = grow(self._arena, int(which[done]))
+            self._hold(grow(self._arena, int(which[done])))
 
     def evict(self, now_ns: int) -> None:
         """Let time pass in every series: drop what is too old. Call it on a timer.
@@ -166,20 +174,20 @@ class RollingTails:
                 f"no tail at {confidence!r}, side {side!r}: there are {sorted(self._columns)}"
             )
         at = self._at(series)
-        if self._arena.view(np.int64)[at + lay.S_STALE]:
+        if self._ints[at + lay.S_STALE]:
             tail_only.update(self._arena, at)
-        var, es = self._arena[at + column : at + column + 2].tolist()
-        return None if math.isnan(var) else (var, es)
+        var: float = self._floats[at + column]
+        return None if math.isnan(var) else (var, self._floats[at + column + 1])
 
     def n_obs(self, series: int) -> int:
         """Numbers in the window of one series."""
-        return int(self._arena.view(np.int64)[self._at(series) + lay.S_VALID])
+        valid: int = self._ints[self._at(series) + lay.S_VALID]
+        return valid
 
     def counts(self, series: int) -> TailCounts:
         """Return the counters of one series."""
         at = self._at(series)
-        first, end = at + lay.S_TICKS, at + lay.S_TOUCHED + 1
-        return TailCounts(*(int(n) for n in self._arena.view(np.int64)[first:end]))
+        return TailCounts(*self._ints[at + lay.S_TICKS : at + lay.S_TOUCHED + 1])
 
     def snapshot(self) -> bytes:
         """Everything, settings too, as bytes; `restore` goes on with the same bits."""
@@ -201,7 +209,7 @@ class RollingTails:
         except TypeError as error:
             raise DataError(f"the snapshot's settings cannot be read: {error}") from error
         tail_snapshot.check(arena, tails._arena)
-        tails._arena = arena
+        tails._hold(arena)
         return tails
 
     def _at(self, series: int) -> int:
@@ -248,6 +256,12 @@ class RollingTail:
             max_age_ns=max_age_ns, nan=nan, rebuild=rebuild,
         )  # fmt: skip
 
+        self._ages = max_age_ns is not None
+
+    @cached_property
+    def _push_only(self) -> Callable[[Float64, float], None]:
+        return direct(tail_only.push_only, self._tails._arena, 0.0)
+
     @property
     def settings(self) -> TailSettings:
         return self._tails.settings
@@ -268,11 +282,11 @@ class RollingTail:
             number, now = float(value), int(ts_ns)  # another type would compile the kernel anew
         except (TypeError, ValueError, OverflowError) as error:
             raise DataError(f"a value must be a number, got {value!r} at {ts_ns!r}") from error
-        if tails.settings.max_age_ns is None:
-            tail_only.push_only(tails._arena, number)
+        if not self._ages:
+            self._push_only(tails._arena, number)
             return
         while tail_only.push(tails._arena, 0, number, now) != tail_only.TAKEN:
-            tails._arena = grow(tails._arena, 0)
+            tails._hold(grow(tails._arena, 0))
 
     def push_many(
         self,
@@ -319,7 +333,7 @@ class RollingTail:
             done += tail_only.push_rows(tails._arena, 0, rows[done:], later, flat[done:])
             if done == len(rows):
                 return out
-            tails._arena = grow(tails._arena, 0)
+            tails._hold(grow(tails._arena, 0))
 
     def evict(self, now_ns: int) -> None:
         """Let time pass without a value: drop what is too old. Call it on a timer."""
@@ -340,5 +354,5 @@ class RollingTail:
         if len(tails) != 1:
             raise DataError(f"a snapshot of {len(tails)} series is for RollingTails")
         found = cls.__new__(cls)
-        found._tails = tails
+        found._tails, found._ages = tails, tails.settings.max_age_ns is not None
         return found

@@ -12,7 +12,8 @@ ticks give the same reports, whenever and however batched they are fed.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from rtre.estimators import Estimator
 from rtre.figures import ModelFigures, TickCounts
 from rtre.fits import FitJob, FitResult
 from rtre.kernels import layout
+from rtre.kernels.jit import direct
 from rtre.kernels.snapshot import count_observations, snapshot
 from rtre.lineup import Lineup, line_up
 from rtre.market import Float64, Int64, LinkChange, Quality, TickBatch, Universe
@@ -320,24 +322,23 @@ class RiskEngine:
         lines, fits = self.lines, estimator.fits
         values = np.empty(estimator.values.shape)
         of_lines = np.empty((3, len(lines)), np.int64)
-        snapshot(
-            lines.floats,
-            lines.ints,
-            estimator.values,
-            estimator.n_obs,
-            estimator.closed,
-            self._factor,
-            estimator.min_obs,
-            now_ns,
-            self._stale_after,
-            values,
-            symbols,
-            of_lines,
-        )
+        self._copy_out(
+            lines.floats, lines.ints, estimator.values, estimator.n_obs, estimator.closed,
+            self._factor, estimator.min_obs, now_ns, self._stale_after, values, symbols, of_lines,
+        )  # fmt: skip
         for line, problem in estimator.problems.items():
             if problem.startswith("WARMING"):  # a first fit is pending
                 of_lines[1, line] |= int(Quality.WARMING)
         return values, of_lines, None if fits is None else fits.fitted_ns.copy()
+
+    @cached_property
+    def _copy_out(self) -> Callable[..., None]:
+        """The kernel `snapshot`, for arrays like those of our estimators."""
+        lines, values = self.lines, np.empty(self._estimators[0].values.shape)
+        return direct(
+            snapshot, lines.floats, lines.ints, values, np.zeros(1, np.int64), False, 1.0, 0, 0, 0,
+            values, np.empty((2, 1)), np.empty((3, 1), np.int64),
+        )  # fmt: skip
 
     def _several(self, now_ns: int, symbols: Float64, first: Figures) -> tuple[ModelFigures, ...]:
         """Copy out what each of several models says; of the first it has been done."""
@@ -381,4 +382,4 @@ class RiskEngine:
             which = estimator.survey(self._exposures)
             if len(which):
                 estimator.refresh(which)
-        self.lines.dirty[:] = 0
+        self.lines.dirty.fill(0)

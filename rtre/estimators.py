@@ -7,13 +7,15 @@ drive the same class.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import numpy as np
 
 from rtre.backtest.result import Bool
 from rtre.fits import FitJob, FitResult, Fits
 from rtre.kernels import layout
+from rtre.kernels.jit import direct
 from rtre.kernels.snapshot import survey
 from rtre.kernels.tail import RESULTS
 from rtre.market import Float64, Int64
@@ -88,25 +90,28 @@ class Estimator:
     def survey(self, exposures: Float64) -> Int64:
         """Return the lines to ask about, and forget problems that no longer stand.
 
-        `exposures`, (L,), is written: the signed currency value of each line. `Lines.dirty`, which
-        says what has changed, is left for others to see.
+        `exposures`, (L,) float64 and contiguous, is written: the signed currency value of each
+        line. `Lines.dirty`, which says what has changed, is left for others to see.
         """
         lines = self._lines
-        found = survey(
-            lines.floats,
-            lines.ints,
-            self.closed,
-            self.min_obs,
-            exposures,
-            self.n_obs,
-            self.values,
-            self._which,
-        )
+        found = self._survey(
+            lines.floats, lines.ints, self.closed, self.min_obs, exposures, self.n_obs,
+            self.values, self._which,
+        )  # fmt: skip
         which = self._which[:found]
         if self.problems:
             still = self.n_obs >= self.min_obs
             self.problems = {i: text for i, text in self.problems.items() if still[i]}
         return which if self.serves is None else which[self.serves[which]]
+
+    @cached_property
+    def _survey(self) -> Callable[..., int]:
+        """The kernel, for our arrays."""
+        lines, n_obs = self._lines, self.n_obs
+        return direct(
+            survey, lines.floats, lines.ints, False, 0, np.empty(len(n_obs)), n_obs, self.values,
+            self._which,
+        )  # fmt: skip
 
     def refresh(self, which: Int64) -> None:
         """Bring the estimates of `which` (ascending, observed often enough) up to date."""

@@ -92,7 +92,7 @@ class RiskEstimate:
         return found
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)  # made for every report, and quicker so
 class TickCounts:
     """What became of every tick. ``received`` is always the sum of the other fields."""
 

@@ -48,6 +48,12 @@ def evaluation(config: RiskConfig, n_books: int) -> Evaluation:
     return "every-tick" if n_books <= EVERY_TICK_BOOKS else "per-batch"
 
 
+def _freeze(*arrays: Float64 | Int64) -> None:
+    """Forbid writing: every sink gets the same report."""
+    for array in arrays:
+        array.flags.writeable = False
+
+
 class RiskEngine:
     """VaR and ES of every symbol and book, current after each batch of ticks.
 
@@ -279,6 +285,8 @@ class RiskEngine:
             several = self._several(now_ns, symbols, (values, of_lines, fitted_ns))
             if any(self._own):
                 values, of_lines = self._merged(several, of_lines)
+        exposures, peaks = self._exposures.copy(), self._peaks(values)
+        _freeze(symbols, exposures)
         return RiskReport(
             self._sequence,
             now_ns,
@@ -292,7 +300,7 @@ class RiskEngine:
             values,
             symbols[0],
             symbols[1],
-            self._exposures.copy(),
+            exposures,
             of_lines[0],
             of_lines[1],
             of_lines[2],
@@ -302,7 +310,7 @@ class RiskEngine:
             several,
             self._own,
             self._beside,
-            self._peaks(values),
+            peaks,
             self.track,
         )
 
@@ -315,6 +323,7 @@ class RiskEngine:
         lines.take_peaks(values, self._factor, peaks)
         if not self._all_ranked:
             peaks[~self._ranked] = np.nan
+        _freeze(peaks)
         return peaks
 
     def _snapshot(self, estimator: Estimator, now_ns: int, symbols: Float64) -> Figures:
@@ -329,6 +338,7 @@ class RiskEngine:
         for line, problem in estimator.problems.items():
             if problem.startswith("WARMING"):  # a first fit is pending
                 of_lines[1, line] |= int(Quality.WARMING)
+        _freeze(values, of_lines)
         return values, of_lines, None if fits is None else fits.fitted_ns.copy()
 
     @cached_property
@@ -359,6 +369,7 @@ class RiskEngine:
                 own = several[place]
                 values[line] = own.values[line]
                 of_lines[:2, line] = own.n_obs[line], own.qualities[line]
+        _freeze(values, of_lines)
         return values, of_lines
 
     def counts(self, outside: TickCounts | None = None) -> TickCounts:

@@ -34,11 +34,13 @@ def _list(text: str) -> list[str]:
 
 def _pairs(texts: tuple[str, ...]) -> dict[str, Any]:
     """Read ``NAME=VALUE`` options; a part without ``=`` keeps its text, which no number is."""
-    return {
-        name.strip(): _scalar(value.strip()) if equals else text
-        for text in texts
-        for name, equals, value in [text.partition("=")]
-    }
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if name.strip() in found:
+            raise click.UsageError(f"{name.strip()} is given twice: {' and '.join(texts)}")
+        found[name.strip()] = _scalar(value.strip()) if equals else text
+    return found
 
 
 _Option = Callable[[Callable[..., Any]], Callable[..., Any]]

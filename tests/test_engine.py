@@ -356,3 +356,13 @@ def test_a_model_without_a_fit_has_no_jobs_and_no_age() -> None:
     engine.update(walk(60))
     assert engine.fit_jobs() == []
     assert engine.report(NOW)["A"].model_age_ns is None
+
+
+def test_nobody_who_has_a_report_can_change_what_the_others_see() -> None:
+    engine = make_engine(beside=("ewma",))
+    engine.update(walk(12))
+    report = engine.report(START)
+    arrays = [v for v in vars(report).values() if isinstance(v, np.ndarray)]
+    arrays += [array for m in report.models for array in (m.values, m.n_obs, m.qualities)]
+    assert len(arrays) > 8
+    assert not any(array.flags.writeable for array in arrays)

@@ -116,6 +116,7 @@ def test_a_closed_pipe_ends_it_quietly() -> None:
         (["replay", "/no/such.rec"], ["/no/such.rec: cannot be read"]),
         (["replay", __file__], ["line 1: is not a recorded line"]),
         (["--symbols", "AAPL,AAPL", "--min-obs", "900"], ["--symbols: names a symbol twice"]),
+        (["-p", "AAPL=1", "-p", "AAPL=2"], ["AAPL is given twice: AAPL=1 and AAPL=2"]),
         (["--nonsense"], ["No such option"]),
         (["-w", "50", "replay", "x.rec"], ["--window: options of replay stand after it"]),
     ],

@@ -144,7 +144,7 @@ class VolatilityWeighted(Model):
         good = np.empty(len(which), np.int64)
         rescaled_tails(
             lines.floats, lines.ints, which, float(self.decay), self.target == "last",
-            ranks, m, lines.scratch, out, good,
+            ranks, m, out, good,
         )  # fmt: skip
         others = which[good == 0]
         return super().evaluate(lines, others, confidences, out, fitted) if len(others) else {}

@@ -113,8 +113,6 @@ class Lines:
         The arenas of `rtre.kernels.layout`, which hold all state.
     prices, net, returns, clocks, flags, missing, complete, dirty, counts
         Views of the state. To be read only.
-    scratch : (window + 1,) float64
-        Working space for kernels.
     every_tick : bool
         VaR and ES are current, and their peaks kept, after each tick of `apply`.
     """
@@ -175,7 +173,6 @@ class Lines:
         self.complete = layout.complete(self.ints)
         self.dirty = layout.dirty(self.ints)
         self.counts = layout.counts(self.ints)
-        self.scratch = np.empty(window + 1)
         self._held = [
             (
                 np.array([asset for asset, book, _ in holdings if book == b], np.int64),

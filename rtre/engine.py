@@ -12,6 +12,7 @@ ticks give the same reports, whenever and however batched they are fed.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -205,7 +206,8 @@ class RiskEngine:
             which = tracked[ready]
             if len(which):
                 estimator.refresh(which)
-            scorer.stamp(m, ready, estimator.values)
+            # what closes is one interval, and says nothing of a forecast of several
+            scorer.stamp(m, ready & (estimator.model.steps_ahead == 1), estimator.values)
         if any(estimator.closed for estimator in self._estimators):
             # these have been asked: until something closes, the next report need not ask again
             lines.dirty[tracked] &= ~layout.CLOSED
@@ -331,9 +333,10 @@ class RiskEngine:
         lines, fits = self.lines, estimator.fits
         values = np.empty(estimator.values.shape)
         of_lines = np.empty((3, len(lines)), np.int64)
+        factor = self._factor / math.sqrt(estimator.model.steps_ahead)
         self._copy_out(
             lines.floats, lines.ints, estimator.values, estimator.n_obs, estimator.closed,
-            self._factor, estimator.min_obs, now_ns, self._stale_after, values, symbols, of_lines,
+            factor, estimator.min_obs, now_ns, self._stale_after, values, symbols, of_lines,
         )  # fmt: skip
         for line, problem in estimator.problems.items():
             if problem.startswith("WARMING"):  # a first fit is pending

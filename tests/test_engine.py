@@ -366,3 +366,20 @@ def test_nobody_who_has_a_report_can_change_what_the_others_see() -> None:
     arrays += [array for m in report.models for array in (m.values, m.n_obs, m.qualities)]
     assert len(arrays) > 8
     assert not any(array.flags.writeable for array in arrays)
+
+
+def test_a_model_that_looks_several_intervals_ahead_is_scaled_from_there_and_not_scored() -> None:
+    def engine(steps: int, horizon: str) -> RiskEngine:
+        return make_engine(
+            "filtered", parameters={"steps": steps}, horizon=horizon, window=150, track="books"
+        )
+
+    one, ten = engine(1, "10s"), engine(10, "10s")
+    for each in (one, ten):
+        each.update(walk(170, scale=1e-4))
+    path, root = (e.report(START)["hedged"].estimates[0].var for e in (ten, one))
+    assert path == pytest.approx(root, rel=0.5), "ten seconds either way, not ten times root ten"
+    estimator = ten._estimators[0]
+    assert path == estimator.values[3, 0, 0], "the path is the horizon: nothing is left to scale"
+    scored = [each.track["hedged"][0].n for each in (one, ten) if each.track is not None]
+    assert scored[0] > 0 == scored[1]

@@ -225,6 +225,12 @@ def roll_panel(
             f"{panel.source or 'the panel'}: {len(panel)} rows are too few for a window of "
             f"{window} returns; at least {window + 2} rows are needed"
         )
+    for model in models:
+        if model.steps_ahead != 1:
+            raise DataError(
+                f"{model.name} looks {model.steps_ahead} observations ahead, and a backtest sets "
+                f"each forecast against the next one: leave it at 1"
+            )
     clash = set(panel.symbols) & set(books)
     if clash:
         raise DataError(f"books named like a symbol: {', '.join(sorted(clash))}")

@@ -92,6 +92,11 @@ class Model(abc.ABC):
         """Whether VaR and ES are the plain order statistics that `Lines.tails` gives by itself."""
         return False
 
+    @property
+    def steps_ahead(self) -> int:
+        """Observations whose P&L together the answers are about."""
+        return 1
+
     def prepare(self, lines: Lines) -> None:
         """Start the running statistics that `evaluate` will read, while `lines` are still empty.
 

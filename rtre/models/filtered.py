@@ -162,6 +162,10 @@ class FilteredHistorical(Model):
             split, following=split.following * unit * unit, law=split.law.scaled(unit)
         )
 
+    @property
+    def steps_ahead(self) -> int:
+        return self.steps
+
     def estimate(
         self, pnl: Float64, confidences: Sequence[float], fitted: Any = None
     ) -> list[Tail]:

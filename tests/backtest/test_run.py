@@ -243,3 +243,9 @@ def test_json_has_a_stable_schema_and_no_number_that_json_lacks() -> None:
         "statistic", "p_value", "law", "direction", "rejected", "note",
     }  # fmt: skip
     assert set(first["e_process"]["var"]) == {"max", "rejected_at", "rejected_on"}
+
+
+def test_a_model_that_looks_several_rows_ahead_has_no_outcome_to_be_held_against() -> None:
+    model = names.find("models", "filtered")(steps=10)
+    with pytest.raises(DataError, match="filtered looks 10 observations ahead"):
+        roll_panel(make_panel(), BOOK, [model], LEVELS, window=100, min_obs=50)

@@ -91,7 +91,7 @@ class WebSocketFeed:
         self._partial = 0
         self._connections = self._attempts = 0
         self._first_data = self._last_data = 0.0
-        self._lost_at_ns: int | None = None
+        self._data_ns: int | None = None  # receipt of the last ticks, of whichever connection
         self._notice = ""
 
     def __repr__(self) -> str:
@@ -173,8 +173,9 @@ class WebSocketFeed:
         if self._history is None:
             return []
         interval_ns, intervals = self._history
-        if self._lost_at_ns is not None:
-            outage = (self._clock_ns() - self._lost_at_ns) // interval_ns + 2
+        if self._data_ns is not None:
+            # Not since the last attempt failed, nor since silence was noticed: since there was data
+            outage = (self._clock_ns() - self._data_ns) // interval_ns + 2
             intervals = min(intervals, outage)
         return self._venue.request_history(
             self.symbols, interval_ns=interval_ns, intervals=intervals
@@ -201,6 +202,7 @@ class WebSocketFeed:
         for notice in self._venue.decode(frames, now, buffer):
             self._note(f"{notice.kind}: {notice.text}")
         if buffer.count:
+            self._data_ns = now
             self._last_data = trio.current_time()
             self._first_data = self._first_data or self._last_data
             out.send_nowait(buffer.take())
@@ -208,16 +210,15 @@ class WebSocketFeed:
     async def _watch(self, link: Link, session: trio.CancelScope) -> None:
         """End the session when not a byte has come for `silence_s`."""
         while True:
-            silent = trio.current_time() - link.statistics().last_byte
-            if silent >= self._kind.silence_s:
+            # A time, not a length: the rest of a length can round to a sleep that takes no time
+            dead = link.statistics().last_byte + self._kind.silence_s
+            if trio.current_time() >= dead:
                 session.cancel()
                 return
-            await trio.sleep(self._kind.silence_s - silent)
+            await trio.sleep_until(dead)
 
     def _tell(self, out: TickChannel, *, up: bool, reason: str) -> None:
         now, reason = self._clock_ns(), self._without_token(reason)
-        if not up and self._connections:
-            self._lost_at_ns = now
         if self._recorder is not None:
             self._recorder.mark(now, up=up, reason=reason)
         out.send_nowait(LinkChange(self._assets, up, now, reason))

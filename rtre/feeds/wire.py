@@ -134,7 +134,7 @@ class WireStream(trio.abc.Stream):
             The connection has ended, and `take` got everything received before.
         """
         await trio.lowlevel.checkpoint()
-        if self._queue:
+        if self._queue and self._crash is None:
             take(self._take_queue())
         self._taker = take
         try:
@@ -143,9 +143,8 @@ class WireStream(trio.abc.Stream):
                 await self._ready.wait()
         finally:
             self._taker = None
-        if self._crash is not None:
-            raise self._crash
-        raise self.closed_error()
+        crash, self._crash = self._crash, None  # it comes out once: the link lives on
+        raise crash or self.closed_error()
 
     def closed_error(self) -> LinkClosedError:
         """What to raise now that the connection has ended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,6 +21,7 @@ from rtre.feeds.simulated import SimulatedVenue, serve_venue
 from rtre.feeds.websocket import WebSocketFeed
 from rtre.feeds.wire import LinkStatistics
 from rtre.market import FeedItem, LinkChange, TickBatch, Universe
+from rtre.venues.base import Venue
 from rtre.venues.finnhub import VENUE as FINNHUB
 from rtre.venues.frames import Frames
 from rtre.venues.simulated import VENUE as SIMULATED
@@ -107,17 +109,28 @@ class World:
 
 
 async def run_for(
-    seconds: float, monkeypatch: pytest.MonkeyPatch, sessions: list[Any], seed: int = 1
+    seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
+    sessions: list[Any],
+    seed: int = 1,
+    venue: type[Venue] = FINNHUB,
+    history: tuple[int, int] | None = None,
 ) -> tuple[World, Collected, WebSocketFeed]:
     world, out = World(sessions), Collected()
     monkeypatch.setattr(websocket, "open_link", world.open_link)
     feed = WebSocketFeed(
-        FINNHUB, UNIVERSE, UNIVERSE.symbols, url="ws://127.0.0.1:1", token="k3y",
+        venue, UNIVERSE, UNIVERSE.symbols, url="ws://127.0.0.1:1", token="k3y", history=history,
         rng=random.Random(seed), clock_ns=lambda: int(trio.current_time() * 1e9),
     )  # fmt: skip
     with trio.move_on_after(seconds):
         await feed.run(out)
     return world, out, feed
+
+
+def intervals_asked(link: ScriptedLink) -> int:
+    """How much history a session wanted, of each symbol."""
+    (found,) = {json.loads(text)["intervals"] for text in link.sent if "history" in text}
+    return int(found)
 
 
 async def test_after_a_loss_it_connects_again_and_subscribes_to_the_whole_wanted_set(
@@ -252,6 +265,39 @@ async def with_venue(script: Script) -> None:
         with trio.fail_after(20):
             await script(venue, feed, out)
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("silence", [False, True])
+async def test_the_history_asked_for_covers_an_outage_through_all_its_failed_attempts(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch, silence: bool
+) -> None:
+    """A half-open link counts from its last tick, not from when its silence was noticed."""
+    monkeypatch.setattr(Backoff, "next_delay", lambda self, useful_s: 60.0)
+    away = ConnectFailedError("refused")
+    first: list[Any] = [TRADE] if silence else [TRADE, LinkClosedError("reset")]
+    world, _, _ = await run_for(
+        600, monkeypatch, [first, away, away, []], venue=SIMULATED, history=(10**9, 5000)
+    )
+    asked = [intervals_asked(link) for link in world.links]
+    outage = world.opened[3] - world.opened[0]
+    assert outage >= 180 + (SIMULATED.silence_s if silence else 0)
+    assert asked[0] == 5000, "the first connection wants all there is"
+    assert outage <= asked[1] <= outage + 2
+
+
+async def test_an_outage_is_not_over_before_a_tick_has_come(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link that dies right after it was subscribed brought none of the history it asked for."""
+    lost = LinkClosedError("reset")
+    world, _, feed = await run_for(
+        400, monkeypatch, [[lost], [TRADE, lost], [100.0, lost], [50.0, lost], []],
+        venue=SIMULATED, history=(10**9, 1000),
+    )  # fmt: skip
+    asked = [intervals_asked(link) for link in world.links]
+    assert asked[:2] == [1000, 1000], "nothing came, so there is nothing to go on from"
+    since = [opened - world.opened[1] for opened in world.opened[2:]]
+    assert all(s < a <= s + 3 for s, a in zip(since, asked[2:], strict=True))
 
 
 async def until(condition: Callable[[], bool]) -> None:

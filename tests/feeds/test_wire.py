@@ -358,6 +358,12 @@ async def test_what_a_taker_raises_comes_out_of_the_delivery_and_the_link_lives_
                 await wire.deliver(fail)
         await peer.send_all(text(b"c"))
         assert [bytes(m) for m in await wire.receive()] == [b"c"]
+        got: list[bytes] = []
+        with trio.move_on_after(1):  # what came out once does not come out again
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wire.deliver, lambda frames: got.extend(map(bytes, frames)))
+                await peer.send_all(text(b"d"))
+        assert got == [b"d"]
 
 
 async def test_nothing_is_kept_once_nobody_listens(autojump_clock: trio.abc.Clock) -> None:

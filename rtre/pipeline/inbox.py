@@ -3,13 +3,18 @@
 A memory channel carries the items. When it is full the feed does not wait, because a reader that
 blocks stops answering pings and is cut off: items pile up beside the channel, and past a bound the
 pile is conflated to one tick of each asset and grid interval, the newest that the engine could use.
-What is merged away is counted.
+What is merged away is counted. The pile is gone through only when it has doubled, so what a put
+costs in the feed's task does not grow with it.
 
 What that costs: prices within an interval, and with them peaks of VaR. The prices at which
 intervals close are those that the engine would have come to by itself, with one exception: whether
 a price is an outlier is not known here, so one may stand for its interval, and the engine then
 quarantines it and has no close there. If a tick of each interval is still too much, one of each
 asset stays, and whole intervals are lost: their returns are masked, as after any gap.
+
+A connection that goes down or up stands between two ticks, and must go on doing so, since the
+return across it is masked. Where such changes are too many, or keep too many ticks apart, they are
+folded (`rtre.pipeline.conflation.fold`): more is marked as a gap then, never less.
 """
 
 from __future__ import annotations
@@ -17,67 +22,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
-import numpy.typing as npt
 import trio
 
-from rtre.kernels.layout import HIGHEST_PRICE, LOWEST_PRICE
-from rtre.market import FeedItem, Int64, TickBatch
+from rtre.market import FeedItem, LinkChange, TickBatch
+from rtre.pipeline.conflation import LEAD_NS, conflate, fold, merge
 
-_LEAD_NS = 5_000_000_000
-_NEVER = np.iinfo(np.int64).min
-
-Mask = npt.NDArray[np.bool_]
-
-
-def conflate(batch: TickBatch, interval_ns: int | None, lead_ns: int = _LEAD_NS) -> TickBatch:
-    """Keep the newest tick of each asset and grid interval (None: of each asset), in order.
-
-    Newest by event time, and of equal times the last to arrive. A tick that the engine would
-    refuse, for its price, for its time, or for being older than one before it, goes into the usable
-    one of its asset before it: without that one a late tick would look like a new price. If there
-    is none before it, it stays only where its interval has no better one.
-
-    Parameters
-    ----------
-    batch : TickBatch
-        Not changed.
-    interval_ns : int or None
-    lead_ns : int
-        How far event time may be ahead of the receipt.
-
-    >>> batch = TickBatch.of([0, 1, 0, 0, 0], [1.0, 2.0, 3.0, 4.0, 5.0], [10, 11, 12, 25, 24])
-    >>> conflate(batch, 20).price
-    array([2., 3., 4.])
-    >>> conflate(batch, None).price
-    array([2., 4.])
-    """
-    asset, (good, time) = batch.asset, _usable(batch, lead_ns)
-    interval = np.zeros_like(asset) if interval_ns is None else time // interval_ns
-    # Stable, so the last of a group is the last to arrive, of the usable ones where there are any:
-    # none of those is older than one before it. Sorting columns, no key can overflow.
-    order = np.lexsort((good, interval, asset))
-    ends = np.ones(len(order), np.bool_)
-    ends[:-1] = (np.diff(asset[order]) != 0) | (np.diff(interval[order]) != 0)
-    return batch.take(np.sort(order[ends]))
-
-
-def _usable(batch: TickBatch, lead_ns: int) -> tuple[Mask, Int64]:
-    """Whether the engine would take each tick, as far as the batch tells, and where it belongs.
-
-    The second is the event time of the newest usable tick of the asset up to here, or the tick's
-    own where there is none yet.
-    """
-    event, price = batch.ts_event_ns, batch.price
-    good = (price >= LOWEST_PRICE) & (price <= HIGHEST_PRICE) & (event > 0)
-    good[good] = event[good] - lead_ns <= batch.ts_init_ns[good]
-    time = event.copy()
-    order = np.argsort(batch.asset, kind="stable")
-    for own in np.split(order, np.flatnonzero(np.diff(batch.asset[order])) + 1):
-        newest = np.maximum.accumulate(np.where(good[own], event[own], _NEVER))
-        good[own] &= event[own] >= newest
-        time[own] = np.where(newest == _NEVER, event[own], newest)
-    return good, time
+_MANY_ITEMS = 1024  #: in the pile, before neighbouring batches are joined
+_MANY_CHANGES = 256  #: in the pile, before they are folded
 
 
 class Inbox:
@@ -90,7 +41,8 @@ class Inbox:
     max_items : int
         Items in the channel.
     max_ticks : int
-        Ticks that may wait beside a full channel before they are conflated.
+        Ticks that may wait beside a full channel before they are conflated. Where that leaves more
+        than half, which is three of each asset at most, up to twice as many as were left.
     lead_ns : int
         How far event time may be ahead of the receipt; see `conflate`.
 
@@ -108,7 +60,7 @@ class Inbox:
         *,
         max_items: int = 64,
         max_ticks: int = 65_536,
-        lead_ns: int = _LEAD_NS,
+        lead_ns: int = LEAD_NS,
     ) -> None:
         self._send, self._receive = trio.open_memory_channel[FeedItem](max_items)
         self._interval_ns = interval_ns
@@ -116,6 +68,7 @@ class Inbox:
         self._lead_ns = lead_ns
         self._pile: list[FeedItem] = []
         self._piled = 0
+        self._full, self._crowded = max_ticks, _MANY_ITEMS  # more than this, and it is tidied up
         self.conflated = 0
         self.waiting = 0
 
@@ -130,23 +83,42 @@ class Inbox:
         self._send.close()
 
     def _put_beside(self, item: FeedItem) -> None:
+        if isinstance(item, TickBatch):
+            if not len(item):
+                return  # nothing is nothing to wait for, and a list of it could grow
+            self._piled += len(item)
         self._pile.append(item)
-        if not isinstance(item, TickBatch):
-            return
-        self._piled += len(item)
-        if self._piled > self._max_ticks:
+        if self._piled > self._full or len(self._pile) > self._crowded:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Join, and where that is not enough merge away, the gentlest way first."""
+        self._pile = merge(self._pile)
+        changes = sum(isinstance(item, LinkChange) for item in self._pile)
+        if changes > _MANY_CHANGES:
+            self._keep(fold(self._pile, self._lead_ns))
+        if self._piled > self._full:
+            half = self._max_ticks // 2  # or conflating again would be due at every second put
             self._conflate(self._interval_ns)
-            # half full afterwards would mean conflating again at every second put
-            if self._piled > self._max_ticks // 2:
+            if changes and self._piled > half:
+                self._keep(fold(self._pile, self._lead_ns))
+                self._conflate(self._interval_ns)
+            if self._piled > half:
                 self._conflate(None)
+            self._full = max(self._max_ticks, 2 * self._piled)
+        self._crowded = max(_MANY_ITEMS, 2 * len(self._pile))
 
     def _conflate(self, interval_ns: int | None) -> None:
-        pile, before = _merge(self._pile), self._piled
-        self._pile = [
+        self._keep([
             conflate(item, interval_ns, self._lead_ns) if isinstance(item, TickBatch) else item
-            for item in pile
-        ]
-        self._piled = sum(len(i) for i in self._pile if isinstance(i, TickBatch))
+            for item in self._pile
+        ])  # fmt: skip
+
+    def _keep(self, pile: list[FeedItem]) -> None:
+        """Go on with what is left of the pile, and count what is not."""
+        before = self._piled
+        self._pile = pile
+        self._piled = sum(len(item) for item in pile if isinstance(item, TickBatch))
         self.conflated += before - self._piled
         self.waiting -= before - self._piled
 
@@ -167,7 +139,8 @@ class Inbox:
         if self._pile:
             items += self._pile
             self._pile, self._piled = [], 0
-        return _merge(self._taken(items))
+            self._full, self._crowded = self._max_ticks, _MANY_ITEMS
+        return merge(self._taken(items))
 
     async def receive_one(self) -> list[FeedItem]:
         """Wait for one item and take only that: the batches of a replay must stay as they are."""
@@ -204,21 +177,3 @@ class InboxWriter:
     def _count(self, item: FeedItem) -> None:
         if isinstance(item, TickBatch):
             self._inbox.waiting += len(item)
-
-
-def _merge(items: list[FeedItem]) -> list[FeedItem]:
-    """Join neighbouring batches."""
-    if len(items) == 1:
-        return items
-    merged: list[FeedItem] = []
-    run: list[TickBatch] = []
-    for item in (*items, None):
-        if isinstance(item, TickBatch):
-            run.append(item)
-            continue
-        if run:
-            merged.append(TickBatch.concat(run))
-            run = []
-        if item is not None:
-            merged.append(item)
-    return merged

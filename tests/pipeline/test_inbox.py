@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rtre.market import FeedItem, LinkChange, TickBatch
-from rtre.pipeline.inbox import Inbox, conflate
+from rtre.pipeline.conflation import conflate, fold
+from rtre.pipeline.inbox import _MANY_CHANGES, Inbox
 
 LEAD = 5
 LAST_NS = 2**63 - 1
@@ -229,3 +230,166 @@ async def test_ticks_from_further_ahead_than_the_engine_allows_do_not_evict_good
     assert isinstance(batch, TickBatch)
     assert 4.0 in batch.price
     assert inbox.conflated > 0
+
+
+# ---- link changes
+
+LINKS = ((0, 1), (2,), (1, 2))  # two feeds, and one that shares an asset with each
+items = st.lists(
+    st.tuples(st.integers(0, 3), st.floats(1.0, 2.0), st.integers(1, 60))
+    | st.builds(LinkChange, st.sampled_from(LINKS), st.booleans(), st.integers(1, 60)),
+    max_size=60,
+)
+
+
+def story(found: list[FeedItem], asset: int) -> list[float | bool]:
+    """All that an asset goes through: prices of its ticks, and whether its links went up."""
+    told: list[float | bool] = []
+    for item in found:
+        if isinstance(item, TickBatch):
+            told += item.price[item.asset == asset].tolist()
+        elif asset in item.assets:
+            told.append(item.up)
+    return told
+
+
+def breaks_before(told: list[float | bool]) -> list[int]:
+    """Of each tick, and of the next one to come, how many breaks came before it."""
+    counts, breaks = [], 0
+    for event in [*told, 0.0]:
+        if event is False:
+            breaks += 1
+        elif event is not True:
+            counts.append(breaks)
+    return counts
+
+
+def numbered(drawn: list[tuple[int, float, int] | LinkChange]) -> list[FeedItem]:
+    """As items, the price of each tick being its place, so that it can be found again."""
+    return [
+        item if isinstance(item, LinkChange) else TickBatch.of(item[0], 1.0 + place, item[2])
+        for place, item in enumerate(drawn)
+    ]
+
+
+def check_is_safe(before: list[FeedItem], after: list[FeedItem]) -> None:
+    for asset in range(4):
+        old, new = story(before, asset), story(after, asset)
+        old_ticks = [e for e in old if not isinstance(e, bool)]
+        new_ticks = [e for e in new if not isinstance(e, bool)]
+        assert [t for t in old_ticks if t in set(new_ticks)] == new_ticks, "order holds"
+        was = dict(zip([*old_ticks, 0.0], breaks_before(old), strict=True))
+        now = zip([*new_ticks, 0.0], breaks_before(new), strict=True)
+        last_was, last_now = 0, 0
+        for tick, breaks in now:  # what no break parts now, no break parted before
+            assert breaks > last_now or was[tick] == last_was
+            last_was, last_now = was[tick], breaks
+        assert [e for e in old if e is True or e is False][-1:] == [
+            e for e in new if e is True or e is False
+        ][-1:], "it is up or down as it was"
+        usable = accepted(rows_of_asset(before, asset))
+        again = accepted(rows_of_asset(after, asset))
+        assert last_taken(before, asset, usable) == last_taken(after, asset, again)
+
+
+def rows_of_asset(found: list[FeedItem], asset: int) -> list[Row]:
+    batches = [item for item in found if isinstance(item, TickBatch)]
+    return [row for batch in batches for row in rows_of(batch) if row[0] == asset]
+
+
+def last_taken(found: list[FeedItem], asset: int, taken: list[bool]) -> list[Row]:
+    rows = rows_of_asset(found, asset)
+    return [row for row, takes in zip(rows, taken, strict=True) if takes][-1:]
+
+
+DOWN = LinkChange((0, 1), False, 1)
+
+
+@given(items)
+@example([(0, 1.0, 1), DOWN, (0, 1.0, 2),
+          LinkChange((0, 1), True, 2), (0, 1.0, 3), DOWN, (0, 1.0, 4)])  # fmt: skip
+def test_folding_keeps_a_break_wherever_there_was_one_and_the_newest_price(
+    drawn: list[tuple[int, float, int] | LinkChange],
+) -> None:
+    before = numbered(drawn)
+    after = fold(before, LEAD)
+    check_is_safe(before, after)
+    assert sum(isinstance(item, LinkChange) for item in after) <= 3 * len(LINKS)
+    assert sum(isinstance(item, TickBatch) for item in after) <= 3
+    again = fold(after, LEAD)
+    check_is_safe(before, again)
+
+
+def test_what_came_before_and_after_all_changes_stays_and_so_do_assets_of_other_feeds() -> None:
+    down, up = LinkChange((0,), False, 5), LinkChange((0,), True, 6)
+    times = iter(range(1, 100))
+    told: list[FeedItem] = []
+    for item in (None, down, up, None, down, up, None):
+        told += [item] if item else [TickBatch.of([0, 1, 0], 3 * [t := float(next(times))], t)]
+    found = fold(told, LEAD)
+    assert story(found, 0) == [1, 1, False, 2, False, True, 3, 3]
+    assert story(found, 1) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("interval", [10, 10**6])
+async def test_a_stuck_reader_and_a_flapping_link_leave_a_bounded_pile(interval: int) -> None:
+    assets = tuple(range(100))
+    inbox = Inbox(interval, max_items=4, max_ticks=2000)
+    sent: list[FeedItem] = []
+    most = passes = 0
+    keep = inbox._keep
+
+    def counted(pile: list[FeedItem]) -> None:
+        nonlocal passes
+        passes += 1
+        keep(pile)
+
+    inbox._keep = counted  # type: ignore[method-assign]
+    with inbox.writer() as out:
+        for n in range(1, 2001):
+            change = LinkChange(assets, n % 2 == 0, n)
+            batch = TickBatch.of(assets, 1.0 + n, 20 * n)
+            for item in (change, batch):
+                out.send_nowait(item)
+                sent.append(item)
+            most = max(most, inbox.waiting)
+            assert inbox.waiting + inbox.conflated == 100 * n
+        found = await inbox.receive()
+    assert most <= 4 * 100 + 2000 + 100
+    assert passes <= 4 * 2000 // 10, "far fewer than the puts"
+    assert len(found) <= 4 + 2000 // 100 + _MANY_CHANGES
+    assert story(found, 0)[-1] == 2001.0
+    check_is_safe(sent, found)
+
+
+async def test_link_changes_alone_and_empty_batches_do_not_grow_a_pile() -> None:
+    inbox = Inbox(10, max_items=1)
+    nothing = TickBatch.of([], [], [])
+    with inbox.writer() as out:
+        for n in range(20_000):
+            out.send_nowait(LinkChange((0,), n % 2 == 0, n))
+            out.send_nowait(nothing)
+            assert len(inbox._pile) <= 1025
+        out.send_nowait(single(7))
+        found = await inbox.receive()
+    assert [item.up for item in found if isinstance(item, LinkChange)][-1] is False
+    assert inbox.waiting == inbox.conflated == 0
+
+
+async def test_a_tick_of_more_assets_than_the_pile_may_hold_does_not_conflate_at_each_put() -> None:
+    inbox = Inbox(10, max_items=1, max_ticks=50)
+    assets = np.arange(100)
+    passes = 0
+    keep = inbox._keep
+
+    def counted(pile: list[FeedItem]) -> None:
+        nonlocal passes
+        passes += 1
+        keep(pile)
+
+    inbox._keep = counted  # type: ignore[method-assign]
+    with inbox.writer() as out:
+        for n in range(1, 1001):
+            out.send_nowait(TickBatch.of(assets[n % 100], float(n), 20 * n))
+            assert inbox.waiting <= 1 + 200 + 1
+    assert passes < 40

@@ -126,7 +126,7 @@ async def open_pipeline(config: Config, *, feeds: Sequence[Feed] = ()) -> AsyncI
     if problems := check(config) if not feeds else []:
         raise ConfigError(tuple(f"{key}: {text}" for key, text in problems))
     engine = make_engine(config, inline_fits=False)
-    await trio.to_thread.run_sync(partial(warm_up, config.risk))
+    await _warm_up(config)
     recorder = make_recorder(config)
     block = _CallersBlock()
     async with trio.open_nursery() as nursery:
@@ -174,7 +174,7 @@ async def open_replay(
         1.0 is the recording's own pace; None: as fast as it goes.
     """
     engine = make_engine(config, inline_fits=True)
-    await trio.to_thread.run_sync(partial(warm_up, config.risk))
+    await _warm_up(config)
     feed = ReplayFeed(
         recording,
         names.find("venues", config.feed.name),
@@ -206,6 +206,22 @@ def replay_config(config: Config, recording: Recording, *, symbols_given: bool) 
         symbols = symbols if symbols_given else found_symbols
     feed = attrs.evolve(config.feed, name=venue)
     return attrs.evolve(config, feed=feed, symbols=symbols)
+
+
+async def _warm_up(config: Config) -> None:
+    """Compile in a worker thread. Cancelled, that is left behind and ends before its next step.
+
+    Waiting for the step would take up to a minute. It does no harm: it holds numba's lock, so that
+    another warm-up waits for it, and what it compiles is kept. The interpreter does not wait for
+    Trio's threads when it exits, and numba puts files into its cache whole or not at all.
+    """
+    await trio.to_thread.run_sync(
+        partial(warm_up, config.risk, _check_cancelled), abandon_on_cancel=True
+    )
+
+
+def _check_cancelled(what: str, done: int, total: int) -> None:
+    trio.from_thread.check_cancelled()
 
 
 class _CallersBlock:

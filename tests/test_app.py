@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import trio
 
 import rtre
+from rtre import app
 from rtre.feeds.recording import Recording
 
 CONFIG = rtre.Config(
@@ -70,6 +74,48 @@ async def test_two_pipelines_in_one_program_share_nothing() -> None:
                 await first.receive()
                 await second.receive()
             assert one.engine is not other.engine
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+async def test_cancelling_while_kernels_compile_is_prompt_and_ends_the_warm_up_at_its_next_step(
+    replayed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compiling, compiled, left = threading.Event(), threading.Event(), threading.Event()
+    steps: list[str] = []
+
+    def warm_up(risk: rtre.RiskConfig, progress: Callable[[str, int, int], None]) -> None:
+        try:
+            for done, what in enumerate(("ticks", "grid")):
+                progress(what, done, 2)
+                steps.append(what)
+                compiling.set()
+                compiled.wait(60)
+        finally:
+            left.set()
+
+    monkeypatch.setattr(app, "warm_up", warm_up)
+    recording = tmp_path / "none.rec"
+    recording.write_bytes(b"")
+    block = (
+        rtre.open_replay(CONFIG, Recording([str(recording)]))
+        if replayed
+        else rtre.open_pipeline(CONFIG)
+    )
+    with trio.fail_after(30), trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+
+            async def cancel() -> None:
+                await trio.to_thread.run_sync(compiling.wait, 30)
+                scope.cancel()
+
+            nursery.start_soon(cancel)
+            async with block:
+                raise AssertionError("it started")
+    assert scope.cancelled_caught, "and did not wait for the compiler, which is still at it"
+    assert not left.is_set()
+    compiled.set()
+    assert await trio.to_thread.run_sync(left.wait, 30)
+    assert steps == ["ticks"]
 
 
 @pytest.mark.parametrize(

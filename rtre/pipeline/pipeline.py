@@ -9,7 +9,6 @@ sinks read it and end. Nothing is told to stop twice.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -21,11 +20,10 @@ from rtre.engine import RiskEngine
 from rtre.feeds.base import Feed, FeedStatistics
 from rtre.figures import BookWork, TickCounts
 from rtre.market import FeedItem, LinkChange, TickBatch
+from rtre.pipeline.fallbacks import FallbackWatch
 from rtre.pipeline.fanout import Fanout, Subscription
 from rtre.pipeline.inbox import Inbox
 from rtre.report import RiskReport
-
-log = logging.getLogger("rtre")
 
 _FIT_POLL_S = 0.1  #: how often to look for fits that are due
 _LATENCIES = 8192  #: most recent batches whose latency is kept
@@ -117,6 +115,7 @@ class Pipeline:
         self._batches = self._reports = self._beaten = self._timed = 0
         self._in_hand = self._unread = 0  # ticks taken from the inbox: not yet, or never applied
         self._last_outside = TickCounts()
+        self._fallbacks = FallbackWatch()
         self._latencies = np.zeros(_LATENCIES, np.int64)
 
     def subscribe(self, *, every: bool = False) -> Subscription:
@@ -252,6 +251,8 @@ class Pipeline:
         self._in_hand -= len(batch)
         self._first_ns = self._first_ns or int(batch.ts_init_ns[0])
         self._data_ns = max(self._data_ns, int(batch.ts_init_ns[-1]))
+        if self._fallbacks.is_due(self._data_ns // self.engine.config.interval):
+            self._fallbacks.look(self.engine.lines.work())
 
     def _note_latency(self, batch: TickBatch) -> None:
         self._batches += 1
@@ -302,20 +303,9 @@ class Pipeline:
                 await trio.sleep(_FIT_POLL_S)
 
     async def _heartbeat_task(self) -> None:
-        fallbacks = 0
         with self._heartbeat_scope:
             while True:
                 await trio.sleep(self._heartbeat_s)
                 if self._reports == self._beaten:
                     await self._publish()
                 self._beaten = self._reports
-                fallbacks = self._log_fallbacks(fallbacks)
-
-    def _log_fallbacks(self, before: int) -> int:
-        """Log that books fell back since there were `before`; normal when markets are wild."""
-        books = self.engine.lines.work()
-        if (now := sum(book.fallbacks for book in books)) > before:
-            touched = [book.name for book in books if book.touched]
-            log.info("books fell back to touching every scenario: %d times, now %s",
-                     now - before, ", ".join(touched) or "none")  # fmt: skip
-        return now

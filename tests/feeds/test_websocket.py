@@ -290,7 +290,7 @@ async def test_an_outage_is_not_over_before_a_tick_has_come(
 ) -> None:
     """A link that dies right after it was subscribed brought none of the history it asked for."""
     lost = LinkClosedError("reset")
-    world, _, feed = await run_for(
+    world, _, _ = await run_for(
         400, monkeypatch, [[lost], [TRADE, lost], [100.0, lost], [50.0, lost], []],
         venue=SIMULATED, history=(10**9, 1000),
     )  # fmt: skip

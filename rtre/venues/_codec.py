@@ -15,12 +15,15 @@ from rtre.kernels.scan import TRADE_BYTES, make_notes, pack_symbols, scan
 from rtre.market import Int64, TickBuffer, Universe
 from rtre.venues.base import DecodeCounts, Notice, Venue
 from rtre.venues.frames import Frames
+from rtre.venues.reference import Reference
 
 TEXT_LIMIT = 200
 SCAN_BYTES = 1024  #: smaller reads are cheaper in the strict tier than one kernel call
 UInt8 = npt.NDArray[np.uint8]
 
 STRICT_STEP = 256
+EXPLAIN_BYTES = 16_384  #: longest frame that is read again to explain what is wrong with it
+EXPLAIN_EVERY_NS = 1_000_000_000  #: at most so often, by time of receipt
 UNKNOWN_LIMIT = 100  #: unknown symbols that are told one by one
 
 _PLAIN = frozenset({"L", "N", "P", "S"})  # Unicode: letters, numbers, punctuation, symbols
@@ -42,25 +45,53 @@ def dumps(**fields: object) -> str:
     return json.dumps(fields, separators=(",", ":"))
 
 
+class Explainer:
+    """Words for frames that cannot be decoded, from the slow decoder where there is time for it.
+
+    One short frame a second is read again for that; of others the fast decoder's error is told.
+    """
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+        self._next_ns = 0
+
+    def why(self, payload: memoryview, error: Exception, ts_init_ns: int) -> str:
+        """Why `payload` is refused. Holds texts of the venue whole or not at all."""
+        if len(payload) > EXPLAIN_BYTES or ts_init_ns < self._next_ns:
+            return describe(error)
+        self._next_ns = ts_init_ns + EXPLAIN_EVERY_NS
+        return self._reference.explain(bytes(payload)) or describe(error)
+
+
 class Refusals:
     """What one `decode` call refused: counts every one and tells the first of each kind.
 
     Parameters
     ----------
+    explainer : Explainer
+        Of the venue object.
+    ts_init_ns : int
+        Time of receipt.
     unknown : set of str
         Symbols told so far, kept over the life of the venue object.
     """
 
-    def __init__(self, counts: DecodeCounts, unknown: set[str]) -> None:
+    def __init__(
+        self, counts: DecodeCounts, unknown: set[str], explainer: Explainer, ts_init_ns: int
+    ) -> None:
+        self._explainer = explainer
+        self._ts_init_ns = ts_init_ns
         self.notices: list[Notice] = []
         self._counts = counts
         self._unknown = unknown
         self._told: set[str] = set()
 
-    def frame(self, frame: int, error: Exception) -> None:
+    def frame(self, frame: int, payload: memoryview, error: Exception) -> None:
         """A frame that cannot be decoded at all: one received and one rejected."""
         self._counts.received += 1
-        self.tick("frame", frame, describe(error))
+        told = "frame" in self._told
+        why = "" if told else self._explainer.why(payload, error, self._ts_init_ns)
+        self.tick("frame", frame, why)
 
     def tick(self, kind: str, frame: int, what: str) -> None:
         """One tick of a frame. The caller has counted it as received."""
@@ -83,14 +114,15 @@ class Refusals:
 
 
 def describe(error: Exception) -> str:
-    """A decoder's error, place first: ``$.data[0].p: expected float, got str``."""
+    """A decoder's error, place first: ``data[0].p: expected float, got str``."""
     if isinstance(error, UnicodeDecodeError):
-        return f"$: byte {error.start} is not UTF-8"
+        return f"byte {error.start} is not UTF-8"
     if isinstance(error, RecursionError):
-        return "$: nested too deeply"
+        return "nested too deeply"
     what, _, where = str(error).partition(" - at `")
     what = what.replace("`", "").removeprefix("JSON is ")
-    return f"{where.rstrip('`') or '$'}: {what[:1].lower()}{what[1:]}"
+    where = where.rstrip("`").removeprefix("$").removeprefix(".")
+    return f"{where}{': ' if where else ''}{what[:1].lower()}{what[1:]}"
 
 
 class Columns:
@@ -152,6 +184,7 @@ class TwoTierVenue(Venue):
     """
 
     template: ClassVar[tuple[UInt8, Int64]]  #: shapes of the fast tier
+    reference: ClassVar[type[Reference]]  #: the slow decoder
 
     def __init__(self, universe: Universe, *, scan_bytes: int | None = SCAN_BYTES) -> None:
         super().__init__(universe)
@@ -161,10 +194,11 @@ class TwoTierVenue(Venue):
         self._index = universe.index
         self._scan_bytes = scan_bytes
         self._unknown: set[str] = set()
+        self._explainer = Explainer(self.reference(universe.symbols))
 
     def decode(self, frames: Frames, ts_init_ns: int, out: TickBuffer) -> list[Notice]:
         """See `Venue.decode`."""
-        refusals = Refusals(self.counts, self._unknown)
+        refusals = Refusals(self.counts, self._unknown, self._explainer, ts_init_ns)
         total = len(frames)
         self.counts.frames += total
         at, step = 0, 1

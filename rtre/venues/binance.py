@@ -47,6 +47,7 @@ from rtre.venues._codec import (
     printable,
 )
 from rtre.venues.base import Notice, Venue
+from rtre.venues.reference import BinanceReference
 
 _DECIMAL = re.compile(r"[0-9]{1,32}(?:\.[0-9]{1,32})?")  # float() alone takes "nan" and "1_0"
 _STREAMS_PER_MESSAGE = 100  # keeps a message short; the venue allows 1,024 streams a connection
@@ -111,6 +112,7 @@ class Binance(TwoTierVenue):
     url: ClassVar[str] = "wss://data-stream.binance.vision/stream"
     silence_s: ClassVar[float] = 60.0
     template = _TEMPLATE
+    reference = BinanceReference
 
     def __init__(self, universe: Universe, *, scan_bytes: int | None = SCAN_BYTES) -> None:
         super().__init__(universe, scan_bytes=scan_bytes)
@@ -147,7 +149,7 @@ class Binance(TwoTierVenue):
                 message = _decode(payload)
             trade = _decode_trade(payload) if message.e == "trade" else None
         except _UNREADABLE as error:
-            refusals.frame(i, error)
+            refusals.frame(i, payload, error)
             return
         if trade is not None:
             self._read_trade(trade, i, ts_init_ns, columns, refusals)
@@ -178,7 +180,7 @@ class Binance(TwoTierVenue):
             refusals.unknown_symbol(i, trade.s)
             return
         if not 0 <= trade.t <= _LAST_ID:
-            refusals.tick("id", i, f"$.t: {str(trade.t)[:24]} is not a trade id")
+            refusals.tick("id", i, f"t: {str(trade.t)[:24]} is not a trade id")
             return
         last = int(self.last_id[asset])
         if trade.t <= last:
@@ -190,11 +192,11 @@ class Binance(TwoTierVenue):
         price = _number(trade.p)
         size = _number(trade.q)
         if price is None or price == 0.0:
-            refusals.tick("price", i, f"$.p: {trade.p[:40]!r} is not a price")
+            refusals.tick("price", i, f"p: {trade.p[:40]!r} is not a price")
         elif size is None:
-            refusals.tick("size", i, f"$.q: {trade.q[:40]!r} is not a size")
+            refusals.tick("size", i, f"q: {trade.q[:40]!r} is not a size")
         elif not FIRST_MS <= trade.T <= LAST_MS:
-            refusals.tick("time", i, f"$.T: {str(trade.T)[:24]} is not a time in milliseconds")
+            refusals.tick("time", i, f"T: {str(trade.T)[:24]} is not a time in milliseconds")
         else:
             columns.append(asset, price, size, trade.T * NS_PER_MS, ts_init_ns)
 

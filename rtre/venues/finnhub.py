@@ -39,6 +39,7 @@ from rtre.venues._codec import (
     printable,
 )
 from rtre.venues.base import Notice, Venue
+from rtre.venues.reference import FinnhubReference
 
 _VALUES = (b'"p":', PRICE, b',"s":"', SYMBOL, b'","t":', TIME_MS, b',"v":', SIZE, b"}", TRADE, MORE)
 _CODES = (b'"c":[', BEGIN, b'"', ANY_TEXT, b'"', MORE, b"],")
@@ -82,6 +83,7 @@ class Finnhub(TwoTierVenue):
     token_env: ClassVar[str | None] = "FINNHUB_TOKEN"
     silence_s: ClassVar[float] = 150.0
     template = _TEMPLATE
+    reference = FinnhubReference
 
     def endpoint(self, url: str, token: str | None) -> str:
         """`url` with the token in its query string."""
@@ -107,12 +109,14 @@ class Finnhub(TwoTierVenue):
             if _is_other_channel(payload):
                 self.counts.ignored += 1
             else:
-                refusals.frame(i, error)
+                refusals.frame(i, payload, error)
             return
         kind = message.type
         if kind == "trade" or (kind == "history" and self.offers_history):
             if message.data is None:
-                refusals.frame(i, ValueError("Object missing required field `data` - at `$`"))
+                refusals.frame(
+                    i, payload, ValueError("Object missing required field `data` - at `$`")
+                )
             else:
                 self._read_trades(
                     message.data, i, None if kind == "history" else ts_init_ns, columns, refusals
@@ -141,12 +145,12 @@ class Finnhub(TwoTierVenue):
             if asset is None:
                 refusals.unknown_symbol(i, trade.s)
             elif not trade.p > 0.0:  # the decoder lets neither NaN nor infinity through
-                refusals.tick("price", i, f"$.data[{k}].p: {trade.p!r} is not a price")
+                refusals.tick("price", i, f"data[{k}].p: {trade.p!r} is not a price")
             elif not trade.v >= 0.0:
-                refusals.tick("size", i, f"$.data[{k}].v: {trade.v!r} is not a size")
+                refusals.tick("size", i, f"data[{k}].v: {trade.v!r} is not a size")
             elif not FIRST_MS <= trade.t <= LAST_MS:
                 what = f"{str(trade.t)[:24]} is not a time in milliseconds"
-                refusals.tick("time", i, f"$.data[{k}].t: {what}")
+                refusals.tick("time", i, f"data[{k}].t: {what}")
             else:
                 event_ns = trade.t * NS_PER_MS
                 columns.append(

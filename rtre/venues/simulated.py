@@ -15,6 +15,7 @@ from rtre.kernels.scan import NS_PER_MS
 from rtre.venues._codec import dumps
 from rtre.venues.base import Venue
 from rtre.venues.finnhub import Finnhub
+from rtre.venues.reference import SimulatedReference
 
 
 class Simulated(Finnhub):
@@ -24,6 +25,7 @@ class Simulated(Finnhub):
     url: ClassVar[str] = "ws://127.0.0.1:8765"
     token_env: ClassVar[str | None] = None
     offers_history: ClassVar[bool] = True
+    reference = SimulatedReference
 
     def request_history(
         self, symbols: Sequence[str], *, interval_ns: int, intervals: int

@@ -221,6 +221,14 @@ async def test_garbage_is_counted_and_told_and_the_link_lives_on(
     assert "k3y" not in statistics.notice
 
 
+async def test_a_token_in_a_frame_that_is_refused_is_not_in_its_explanation(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = TRADE.replace(b"190.5", b'"k3y"')
+    _, _, feed = await run_for(1, monkeypatch, [[bad]])
+    assert feed.statistics().notice == ('rejected: frame 0: data[0].p: must be a number, got "***"')
+
+
 async def test_the_token_is_in_no_repr_log_or_reason(
     autojump_clock: trio.testing.MockClock,
     monkeypatch: pytest.MonkeyPatch,

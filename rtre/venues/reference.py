@@ -25,6 +25,8 @@ _SHOWN = 24  #: longest text of a venue that is repeated; cut, a token would not
 _PROBLEMS = 3  #: told of one frame
 _FIRST_MS, _LAST_MS = 10**11, 9 * 10**12  # 1973 to 2255: seconds and microseconds lie outside
 _LAST_ID = 2**63 - 1
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # \udc80 to \udcff mark bytes
+_MARK = re.compile("[\udc80-\udcff]")
 _T = TypeVar("_T")
 _NAMES = {dict: "an object", list: "an array", bool: "a boolean", type(None): "null"}
 
@@ -97,9 +99,12 @@ class _RefusedError(Exception):
 
 def _parse(frame: bytes) -> Any:
     try:
-        return json.loads(frame.decode(), parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise _RefusedError(f"byte {error.start} is not UTF-8") from None
+        # a text that is not read need not be UTF-8: bytes that are not become marks, see `_text`
+        text = frame.decode("utf-8", "surrogateescape")
+        message = json.loads(text, parse_constant=_no_constant)
+        if "\\u" in text and _HALF.search(json.dumps(message, ensure_ascii=False)):
+            raise _RefusedError("it is no JSON: it holds half a character")
+        return message
     except RecursionError:
         raise _RefusedError("it is nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -148,18 +153,23 @@ def _number(value: object, _: object) -> float:
     return number
 
 
-def _exactly(kind: type, name: str) -> Callable[[object, object], Any]:
-    def check(value: object, _: object) -> Any:
-        if type(value) is not kind:
-            raise ValueError(f"must be {name}, got {show(value)}")
-        return value
+def _text(value: object, _: object) -> str:
+    if type(value) is not str:
+        raise ValueError(f"must be a text, got {show(value)}")
+    if _MARK.search(value):
+        raise ValueError("is not UTF-8")
+    return value
 
-    return check
+
+def _integer(value: object, _: object) -> int:
+    if type(value) is not int:
+        raise ValueError(f"must be a whole number, got {show(value)}")
+    return value
 
 
 def _objects(kind: type) -> Callable[[object, object], Any]:
     """Of a class: its fields by name, others are passed over."""
-    fields = make_dict_structure_fn(kind, _CONVERTER)
+    fields: Callable[[Any, Any], Any] = make_dict_structure_fn(kind, _CONVERTER)
 
     def structure(value: object, _: object) -> Any:
         if type(value) is not dict:
@@ -171,8 +181,8 @@ def _objects(kind: type) -> Callable[[object, object], Any]:
 
 _CONVERTER = cattrs.Converter()
 _CONVERTER.register_structure_hook(float, _number)
-_CONVERTER.register_structure_hook(int, _exactly(int, "a whole number"))
-_CONVERTER.register_structure_hook(str, _exactly(str, "a text"))
+_CONVERTER.register_structure_hook(int, _integer)
+_CONVERTER.register_structure_hook(str, _text)
 _CONVERTER.register_structure_hook_factory(attrs.has, _objects)
 
 
@@ -231,7 +241,11 @@ class FinnhubReference(Reference):
     def _read(self, message: Any) -> Reading:
         fields = message if type(message) is dict else {}
         kind, data = fields.get("type"), fields.get("data")
-        if type(kind) is str and kind not in ("trade", "history", "ping", "error"):
+        if (
+            type(kind) is str
+            and not _MARK.search(kind)
+            and kind not in ("trade", "history", "ping", "error")
+        ):
             return Reading()  # another channel, whatever it says
         if type(data) not in (list, type(None)):  # cattrs takes whatever can be gone through
             raise _RefusedError(f"data: must be an array, got {show(data)}")

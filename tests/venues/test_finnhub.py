@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rtre.market import TickBuffer, Universe
@@ -320,6 +320,9 @@ def test_both_tiers_give_the_same_whatever_comes(payloads: list[bytes]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(frames, mutated()))
+@example(GOOD.replace(b"{", b'{"c":["\xff"],'))
+@example(GOOD.replace(b"{", b'{"c":["\\ud800"],'))
+@example(GOOD.replace(b'"trade"', b'"tr\xffade"'))
 def test_the_ticks_are_those_of_the_slow_decoder(payload: bytes) -> None:
     for venue, reference in ((Finnhub, FinnhubReference), (Simulated, SimulatedReference)):
         ticks, counts, _ = both([payload], venue)

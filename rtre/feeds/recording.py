@@ -115,7 +115,7 @@ class Recorder:
     def _write(self, lines: bytes, sync: bool) -> None:
         self._file.write(lines)
         if sync:
-            # Of a .gz too (Z_SYNC_FLUSH), or up to minutes lie in the compressor. Once a second adds
+            # Of a .gz too (Z_SYNC_FLUSH), or minutes lie in the compressor. Once a second this adds
             # 2 % to the size at 100 messages a second.
             self._file.flush()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,11 +14,11 @@ from typing import Any
 import click
 import trio
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from rtre import __version__, app
 from rtre.config import Config
-from rtre.errors import ConfigError, RtreError
+from rtre.errors import ConfigError, ModelError, RtreError
 from rtre.feeds.recording import Recording
 from rtre.feeds.simulated import SimulatedVenue, serve_venue
 from rtre.options import RISK_OPTIONS, VENUES, read_options, refuse_typed
@@ -24,8 +26,9 @@ from rtre.pipeline.fanout import Subscription
 from rtre.pipeline.pipeline import Pipeline
 from rtre.sinks import jsonl, log, table
 from rtre.sinks.summary import summary
-from rtre.warm import is_warm, warm_up
+from rtre.starting import tell, warm
 
+EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -59,7 +62,10 @@ class _Commands(click.Group):
 @click.option("--url", metavar="URL", help="Instead of the venue's own address.")
 @click.option("--seed", metavar="N", help="Of the simulated venue. [7]")
 @click.option("--rate", metavar="N", help="Ticks a second of the simulated venue. [20]")
-@click.option("--record", metavar="FILE", help="Write all that is received; .gz compresses.")
+@click.option(
+    "--record", metavar="FILE",
+    help="Write all that is received; .gz compresses. An existing file is refused.",
+)  # fmt: skip
 @click.option("--duration", metavar="TIME", help="End after this long, like 30s.")
 @click.version_option(__version__, message="rtre %(version)s")
 @click.pass_context
@@ -71,7 +77,8 @@ def main(context: click.Context, /, file: str | None, print_config: bool, **type
 
     \b
     rtre --symbols AAPL,MSFT                     simulated, or Finnhub with a token
-    rtre --feed binance -s BTCUSDT,ETHUSDT       live crypto trades, no key needed
+    rtre --feed binance -s BTCUSDT,ETHUSDT --trading-day 1d
+                                                 live crypto trades, no key needed
     rtre -s AAPL,MSFT -p AAPL=100 -p MSFT=-50    a long-short book
     rtre --record day.gz                         write what comes in ...
     rtre replay day.gz                           ... and run it again
@@ -86,7 +93,7 @@ def main(context: click.Context, /, file: str | None, print_config: bool, **type
 
 
 def _live(file: str | None, print_config: bool, typed: dict[str, Any]) -> int:
-    config = read_options(file, typed, check=not print_config)
+    config = read_options(file, typed, None if print_config else app.check)
     if print_config:
         click.echo(config.to_toml(), nl=False)
         return 0
@@ -119,11 +126,18 @@ def _replay(
 ) -> int:
     if speed is not None and not speed > 0:
         raise ConfigError((f"--speed: must be above 0; got {speed:g}",))
-    config = read_options(file, typed, check=False)
     if print_config:
-        click.echo(config.to_toml(), nl=False)
+        click.echo(read_options(file, typed).to_toml(), nl=False)
         return 0
-    return _run_replay(config, files, speed, symbols_given=typed["symbols"] is not None)
+    recording = Recording(files)
+    filled = partial(
+        app.replay_config, recording=recording, symbols_given=typed["symbols"] is not None
+    )
+    config = read_options(file, typed, lambda config: app.check(filled(config), live=False))
+    stderr = Console(stderr=True)
+    config = filled(config)
+    warm(config.risk, stderr)
+    return trio.run(_replay_task, config, recording, speed, stderr)
 
 
 @main.command()
@@ -162,44 +176,16 @@ def _guarded(run: Callable[[], int]) -> None:
         if text is None:
             raise  # a bug: show all of it
         click.echo(f"rtre: {text}", err=True)
-        code = EXIT_WRONG_INPUT
+        code = EXIT_FAILED if isinstance(app.sole(error), ModelError) else EXIT_WRONG_INPUT
     except KeyboardInterrupt:
         click.echo("rtre: interrupted", err=True)
         code = EXIT_INTERRUPTED
     sys.exit(code)
 
 
-def _tell(stderr: Console, text: str) -> None:
-    """Print for people: plain text, broken into lines by nobody but the terminal."""
-    stderr.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _warm(config: Config, stderr: Console) -> None:
-    """Compile or load the kernels before anything else; a cold first run shows progress."""
-    with Progress(
-        TextColumn("compiling kernels, once"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total} {task.fields[what]}"),
-        TimeElapsedColumn(),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal,
-    ) as progress:
-        task = progress.add_task("", total=None, what="")
-
-        def show(what: str, done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total, what=what)
-
-        if not stderr.is_terminal and not is_warm(config.risk):
-            _tell(stderr, "rtre: compiling kernels; later starts are fast")
-        warmed = warm_up(config.risk, show)
-    if warmed.problem:
-        _tell(stderr, f"rtre: kernels are compiled anew at each start: {warmed.problem}")
-
-
 def _run_live(config: Config) -> int:
     stderr = Console(stderr=True)
-    _warm(config, stderr)
+    warm(config.risk, stderr)
     return trio.run(_live_task, config, stderr)
 
 
@@ -207,10 +193,10 @@ async def _live_task(config: Config, stderr: Console) -> int:
     code = EXIT_INTERRUPTED  # unless it gets to the end before a second signal
     async with app.open_pipeline(config) as pipeline, trio.open_nursery() as nursery:
         if app.find_venue(config).name == "simulated" and config.feed.url is None:
-            _tell(
+            tell(
                 stderr,
                 "rtre: these data are SIMULATED. For live data set FINNHUB_TOKEN, or run "
-                "rtre --feed binance --symbols BTCUSDT,ETHUSDT",
+                "rtre --feed binance --symbols BTCUSDT,ETHUSDT --trading-day 1d",
             )
         nursery.start_soon(_stop_on_signal, pipeline, nursery.cancel_scope)
         if config.run.duration is not None:
@@ -223,7 +209,7 @@ async def _live_task(config: Config, stderr: Console) -> int:
         pipeline.stop()
         await pipeline.wait_ended()
         nursery.cancel_scope.cancel()
-        _tell(stderr, summary(pipeline.statistics(), pipeline.last_report))
+        tell(stderr, summary(pipeline.statistics(), pipeline.last_report))
         code = 0
     return code
 
@@ -262,18 +248,6 @@ async def _stop_after(seconds: float, pipeline: Pipeline) -> None:
     pipeline.stop()
 
 
-def _run_replay(
-    config: Config, files: tuple[str, ...], speed: float | None, *, symbols_given: bool
-) -> int:
-    stderr = Console(stderr=True)
-    recording = Recording(files)
-    config = app.replay_config(config, recording, symbols_given=symbols_given)
-    if problems := app.check(config, live=False):
-        raise ConfigError(tuple(f"{key}: {text}" for key, text in problems))
-    _warm(config, stderr)
-    return trio.run(_replay_task, config, recording, speed, stderr)
-
-
 async def _replay_task(
     config: Config, recording: Recording, speed: float | None, stderr: Console
 ) -> int:
@@ -293,16 +267,19 @@ async def _replay_task(
             nursery.cancel_scope.cancel()
         elapsed = trio.current_time() - started
         _tell_replay(pipeline, elapsed, stderr)
+    for path, loss in recording.cut_off.items():
+        tell(stderr, f"rtre: {path}: {loss}")
+    app.check_replayed(config, recording, pipeline)
     return 0
 
 
 def _tell_replay(pipeline: Pipeline, elapsed: float, stderr: Console) -> None:
     last = pipeline.last_report
-    _tell(stderr, summary(pipeline.statistics(), last))
+    tell(stderr, summary(pipeline.statistics(), last))
     if last is not None:
-        _tell(stderr, log.line(last))
+        tell(stderr, log.line(last))
     span = pipeline.data_span_s
-    _tell(
+    tell(
         stderr,
         f"replayed {span:,.1f} s of data in {elapsed:.2f} s: {span / elapsed:,.0f} times real time",
     )
@@ -326,9 +303,10 @@ async def _venue_task(arguments: dict[str, Any]) -> int:
     async with trio.open_nursery() as nursery:
         try:
             venue: SimulatedVenue = await nursery.start(partial(serve_venue, **arguments))
-        except OSError as error:
-            where = f"{arguments['host']}:{arguments['port']}"
-            raise ConfigError((f"--port: cannot listen at {where}: {error.strerror}",)) from None
+        except (OSError, ExceptionGroup) as error:
+            if isinstance(reason := app.sole(error), OSError):
+                raise ConfigError((_not_listening(reason, **arguments),)) from None
+            raise
         click.echo(
             f"simulated venue at {venue.url}\n"
             f"connect with: rtre --feed simulated --url {venue.url} --symbols AAPL,MSFT\n"
@@ -339,6 +317,13 @@ async def _venue_task(arguments: dict[str, Any]) -> int:
         click.echo(_venue_summary(venue))
         nursery.cancel_scope.cancel()
     return 0
+
+
+def _not_listening(error: OSError, *, host: str, port: int, **_: Any) -> str:
+    what = f"cannot listen at {host}:{port}: {error.strerror}"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"--host: {what}; take an address of this machine, like 127.0.0.1"
+    return f"--port: {what}; take another --port, or 0 for any free one"
 
 
 def _venue_summary(venue: SimulatedVenue) -> str:

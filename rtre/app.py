@@ -18,11 +18,18 @@ import attrs
 import trio
 
 from rtre import names
-from rtre.config import Config
+from rtre.config import Config, RiskConfig
 from rtre.engine import RiskEngine
-from rtre.errors import ConfigError, ConnectFailedError, RtreError, UnknownNameError
+from rtre.errors import (
+    ConfigError,
+    ConnectFailedError,
+    ModelError,
+    RecordingError,
+    RtreError,
+    UnknownNameError,
+)
 from rtre.feeds.base import Feed
-from rtre.feeds.recording import Recorder, Recording
+from rtre.feeds.recording import TAKEN, Recorder, Recording
 from rtre.feeds.replay import ReplayFeed, sniff
 from rtre.feeds.simulated import serve_venue
 from rtre.feeds.transport import check_url
@@ -31,7 +38,7 @@ from rtre.lineup import check_models
 from rtre.market import Universe
 from rtre.pipeline.pipeline import Pipeline
 from rtre.venues.base import Venue
-from rtre.warm import warm_up
+from rtre.warm import Progress, WarmUp, warm_up
 
 log = logging.getLogger("rtre")
 
@@ -49,6 +56,7 @@ def check(config: Config, *, live: bool = True) -> list[tuple[str, str]]:
     except UnknownNameError as error:
         found.append(("feed.name", str(error)))
     else:
+        found += _check_symbols(config, venue)
         if live and venue.token_env and not os.environ.get(venue.token_env):
             found.append(
                 ("feed.name", f"{venue.name} needs a token: set {venue.token_env} in the "
@@ -59,7 +67,21 @@ def check(config: Config, *, live: bool = True) -> list[tuple[str, str]]:
             check_url(config.feed.url)
         except ConnectFailedError as error:
             found.append(("feed.url", str(error)))
+    record = config.output.record
+    if live and record is not None and os.path.lexists(record):
+        found.append(("output.record", f"{record}: {TAKEN}"))
     return found
+
+
+def _check_symbols(config: Config, venue: type[Venue]) -> list[tuple[str, str]]:
+    tables = {"symbols": config.symbols, "positions": config.positions}
+    tables |= {f"books.{name}": positions for name, positions in config.books.items()}
+    return [
+        (key, problem)
+        for key, symbols in tables.items()
+        for symbol in symbols
+        if (problem := venue.symbol_problem(symbol))
+    ]
 
 
 def find_venue(config: Config) -> type[Venue]:
@@ -83,6 +105,18 @@ def make_engine(config: Config, *, inline_fits: bool) -> RiskEngine:
         config.risk,
         inline_fits=inline_fits,
     )
+
+
+def make_ready(risk: RiskConfig, progress: Progress | None = None) -> WarmUp:
+    """Compile or load the kernels, see `warm_up`.
+
+    Where a model of the user's own raises it does so on a made-up market; whether it does on the
+    real one, and on which line, the run will tell. What all models share is made ready then.
+    """
+    try:
+        return warm_up(risk, progress)
+    except ModelError:
+        return warm_up(RiskConfig(), progress)
 
 
 def make_recorder(config: Config) -> Recorder | None:
@@ -197,7 +231,8 @@ def replay_config(config: Config, recording: Recording, *, symbols_given: bool) 
     Raises
     ------
     RecordingError
-        The recording holds no trades of a known venue, and the configuration does not help.
+        The recording holds no trades of a known venue, and the configuration does not help; or
+        its header says that it holds none of the symbols.
     """
     venue, symbols = config.feed.name, config.symbols
     if venue == "auto" or not symbols_given:
@@ -205,7 +240,41 @@ def replay_config(config: Config, recording: Recording, *, symbols_given: bool) 
         venue = found_venue if venue == "auto" else venue
         symbols = symbols if symbols_given else found_symbols
     feed = attrs.evolve(config.feed, name=venue)
-    return attrs.evolve(config, feed=feed, symbols=symbols)
+    config = attrs.evolve(config, feed=feed, symbols=symbols)
+    if recording.header.symbols:
+        _check_held(config, recording.header.symbols)
+    return config
+
+
+def _check_held(config: Config, held: Sequence[str]) -> None:
+    """Raise RecordingError if a recording of the symbols `held` has none that were asked for."""
+    asked = config.universe
+    if not set(asked) & set(held):
+        raise RecordingError(f"the recording holds {_some(held)}, not {_some(asked)}")
+
+
+def _some(symbols: Sequence[str]) -> str:
+    more = f" and {len(symbols) - 8:,} more" if len(symbols) > 8 else ""
+    return ", ".join(symbols[:8]) + more
+
+
+def check_replayed(config: Config, recording: Recording, pipeline: Pipeline) -> None:
+    """Look back at a replay that has ended: were there ticks of the symbols asked for?
+
+    Raises
+    ------
+    RecordingError
+        There was none at all, and nobody cut the replay short.
+    """
+    feeds = pipeline.statistics().feeds
+    refused = sum(feed.counts.received for feed in feeds)
+    if sum(feed.received for feed in feeds) > refused or recording.position < recording.size:
+        return
+    where = ", ".join(recording.paths)
+    if not refused:
+        raise RecordingError(f"{where}: holds no trades")
+    _check_held(config, sniff(recording)[1])
+    raise RecordingError(f"{where}: holds no usable trade; {feeds[0].notice}")
 
 
 async def _warm_up(config: Config) -> None:
@@ -216,7 +285,7 @@ async def _warm_up(config: Config) -> None:
     Trio's threads when it exits, and numba puts files into its cache whole or not at all.
     """
     await trio.to_thread.run_sync(
-        partial(warm_up, config.risk, _check_cancelled), abandon_on_cancel=True
+        partial(make_ready, config.risk, _check_cancelled), abandon_on_cancel=True
     )
 
 
@@ -281,6 +350,15 @@ async def _start_feed(
 
 def explain(error: BaseException) -> str | None:
     """Return the text of the one `RtreError` that ended a program, or None for anything else."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
+    error = sole(error)
     return str(error) if isinstance(error, RtreError) else None
+
+
+def sole(error: BaseException) -> BaseException:
+    """Return the one exception that a group, and groups in it, hold; else what it was given."""
+    inner = error
+    while isinstance(inner, BaseExceptionGroup):
+        if len(inner.exceptions) != 1:
+            return error
+        inner = inner.exceptions[0]
+    return inner

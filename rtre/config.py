@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -15,7 +15,7 @@ import tomli_w
 from rtre.checks import between, one_of, optional, whole
 from rtre.errors import DataError
 from rtre.figures import Horizon
-from rtre.market import check_symbol
+from rtre.market import check_name, check_symbol
 from rtre.units import Duration
 
 PORTFOLIO = "portfolio"  #: the book that `positions` are in
@@ -36,16 +36,23 @@ def _span(low: str, high: str) -> Callable[[Any, Any, Any], None]:
 
 def _holding_period(instance: Any, attribute: Any, value: Any) -> None:
     days = _DAYS.fullmatch(value)
-    if (days and not 0 < float(days[1]) <= 3650) or (not days and Duration.parse(value) <= 0):
+    try:
+        right = 0 < float(days[1]) <= 3650 if days else Duration.parse(value) > 0
+    except DataError:
+        right = False
+    if not right:
         raise DataError(f"must be a holding period like 1d, 10d or 30m; got {value!r}")
 
 
 def _confidences(instance: Any, attribute: Any, value: tuple[float, ...]) -> None:
     right = all(0.5 < c < 1.0 for c in value) and len(set(value)) == len(value)
     if not right or not 1 <= len(value) <= 8:
+        # as on the command line; in a file it is the same in brackets
+        given = ",".join(f"{c:g}" for c in value)
+        percent = next((c for c in value if 50.0 < c < 100.0), 99.0)
         raise DataError(
-            f"must be 1 to 8 different levels between 0.5 and 1, like [0.95, 0.99]; "
-            f"got {list(value)!r}"
+            f"must be 1 to 8 different levels between 0.5 and 1, like 0.95,0.99 "
+            f"({percent:g} % is {percent / 100.0:g}); got {given or 'none'}"
         )
 
 
@@ -69,7 +76,7 @@ def _books(instance: Any, attribute: Any, value: Mapping[str, Mapping[str, float
     if len(value) > 1000:
         raise DataError(f"must be at most 1000 books; got {len(value)}")
     for name, positions in value.items():
-        check_symbol(name)  # a book is named like a symbol: short, and safe to print
+        check_name(name)
         if not positions:
             raise DataError(f"must name at least one position of each; got none in {name}")
         _positions(instance, attribute, positions)
@@ -127,7 +134,8 @@ class FeedConfig:
     """Where the ticks come from."""
 
     name: str = "auto"  #: a venue's name; ``auto``: finnhub with a token at hand, else simulated
-    url: str | None = None  #: instead of the venue's own address
+    url: str | None = attrs.field(default=None, metadata={"example": "ws://127.0.0.1:8765"})
+    #: instead of the venue's own address
     seed: int = attrs.field(default=7, validator=whole(0, 2**63 - 1))
     rate: float = attrs.field(default=20.0, validator=between(0.0, 1e6, low_open=True))
     history: bool = True  #: ask the venue for history to fill the window, where it offers any
@@ -142,7 +150,7 @@ class OutputConfig:
     )
     every_tick: bool = False
     refresh: Duration = attrs.field(default=Duration.parse("500ms"), validator=_span("20ms", "1h"))
-    record: str | None = None
+    record: str | None = attrs.field(default=None, metadata={"example": "day.gz"})
 
 
 @attrs.frozen
@@ -150,9 +158,13 @@ class RunConfig:
     """When to end by itself; None: when told."""
 
     duration: Duration | None = attrs.field(
-        default=None, validator=optional(_span("1ms", "36500d"))
+        default=None,
+        validator=optional(_span("1ms", "36500d")),
+        metadata={"example": "10s"},
     )
-    max_ticks: int | None = attrs.field(default=None, validator=optional(whole(1)))
+    max_ticks: int | None = attrs.field(
+        default=None, validator=optional(whole(1)), metadata={"example": 1000}
+    )
 
 
 @attrs.frozen
@@ -191,8 +203,28 @@ class Config:
         return first | self.books
 
     def to_toml(self) -> str:
-        """Return the configuration as TOML that `read` turns into an equal one."""
-        return tomli_w.dumps(_plain(self))
+        """Return the configuration as TOML that `read` turns into an equal one.
+
+        A setting that is None stands there as a comment, since TOML has no word for that.
+        """
+        lines = []
+        for line in tomli_w.dumps(_plain(self)).splitlines():
+            lines.append(line)
+            if line in _SECTIONS:
+                lines += _comments(getattr(self, line.strip("[]")))
+        return "\n".join(lines) + "\n"
+
+
+#: Headers of the tables that have settings which may be None.
+_SECTIONS = ("[feed]", "[output]", "[run]")
+
+
+def _comments(table: Any) -> Iterator[str]:
+    """Write the settings of a table that are None, with what they could be."""
+    for field in attrs.fields(type(table)):
+        if getattr(table, field.name) is None:
+            example = tomli_w.dumps({field.name: field.metadata["example"]}).strip()
+            yield f"# {example}  # not set"
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,9 @@ enter, so that callers need to know this file only.
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+
 
 class RtreError(Exception):
     """Root of the tree: `except RtreError` catches what rtre raises on purpose."""
@@ -34,7 +37,32 @@ class RecordingError(RtreError):
 
 
 class UnknownNameError(RtreError, LookupError):
-    """A model, venue, feed or sink was asked for by a name that no file provides."""
+    """A model, venue, feed or sink was asked for by a name that stands for none."""
+
+
+class ModelError(RtreError):
+    """A model raised, or gave what is no answer, where it was to estimate or to fit.
+
+    Names the model, the line and the place in its source. A bug in the model, not in the data: a
+    model says that it cannot answer with `rtre.models.base.Tail.invalid`.
+    """
+
+
+def in_words(error: BaseException) -> str:
+    """Return an exception of somebody else's code as a line: kind, text, and the place in a file.
+
+    >>> try:
+    ...     int("x")
+    ... except ValueError as error:
+    ...     in_words(error)[:24]
+    'ValueError: invalid lite'
+    """
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    at = [(f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__)]
+    at = [place for place in at if not place[0].startswith("<")]  # <frozen importlib...>
+    if isinstance(error, SyntaxError) or not at:  # its text has the place already
+        return said
+    return f"{said} ({Path(at[-1][0]).name}:{at[-1][1]})"
 
 
 class LinkError(RtreError):

@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 
 from rtre.market import Float64, Int64
-from rtre.models.base import Model
+from rtre.models.base import Model, blamed
 from rtre.windows.lines import Lines
 
 RETRY = 10  #: a fit that failed is tried again after this part of `refit_every`
@@ -35,6 +35,8 @@ class FitJob:
     Attributes
     ----------
     line : int
+    name : str
+        Of the line.
     as_of_ns : int
         End of the newest interval in the sample, nanoseconds since the epoch.
     """
@@ -45,14 +47,22 @@ class FitJob:
     model: Model = attrs.field(repr=False)
     confidences: tuple[float, ...] = attrs.field(repr=False)
     pnl: Float64 = attrs.field(repr=False)
+    name: str = ""
 
     def run(self) -> FitResult:
-        """Fit. Pure: may run in any thread; the same job gives the same result."""
-        fitted = self.model.fit(self.pnl)
-        if fitted is not None:
-            return FitResult(fitted, "")
-        # nothing to fit, or not possible: the estimate knows which
-        tails = self.model.estimate(self.pnl, self.confidences)
+        """Fit. Pure: may run in any thread; the same job gives the same result.
+
+        Raises
+        ------
+        ModelError
+            The model did.
+        """
+        with blamed(self.model, self.name):
+            fitted = self.model.fit(self.pnl)
+            if fitted is not None:
+                return FitResult(fitted, "")
+            # nothing to fit, or not possible: the estimate knows which
+            tails = self.model.estimate(self.pnl, self.confidences)
         return FitResult(None, next((tail.problem for tail in tails if tail.problem), ""))
 
 
@@ -94,7 +104,7 @@ class Fits:
         for line in wanted[np.argsort(self._due[wanted], kind="stable")].tolist():
             if line not in self._out:
                 sample = lines.sample(line, closed=True)
-                job = FitJob(line, as_of_ns, roll, model, confidences, sample)
+                job = FitJob(line, as_of_ns, roll, model, confidences, sample, lines.names[line])
                 self._out[line] = job
                 yield job
 

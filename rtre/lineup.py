@@ -7,6 +7,7 @@ A model is asked for by a name (``ewma``), with parameters in parentheses where 
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ import attrs
 
 from rtre import names
 from rtre.config import RiskConfig
-from rtre.errors import DataError, UnknownNameError
+from rtre.errors import DataError, RtreError, UnknownNameError, in_words
 from rtre.models.base import Model
 
 _SPEC = re.compile(r"([^()]+)(?:\((.*)\))?", re.DOTALL)
@@ -79,12 +80,19 @@ def build_model(spec: str, parameters: Mapping[str, Any] | None = None) -> Model
     """
     name, own = parse_spec(spec)
     kind = names.find("models", name)
+    given = {**(parameters or {}), **own}
+    takes = inspect.signature(kind).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+        unknown = [repr(p) for p in given if p not in takes]
+        if unknown:
+            has = f"it has {', '.join(takes)}" if takes else "it has none"
+            raise DataError(f"{name} has no parameter {', '.join(unknown)}; {has}")
     try:
-        model = kind(**{**(parameters or {}), **own})
-    except TypeError as error:
-        raise DataError(f"parameters of model {name!r}: {error}") from None
-    if not isinstance(model, Model):
-        raise DataError(f"{name!r} is not a rtre.models.base.Model")
+        model: Model = kind(**given)
+    except RtreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of a user's own checks
+        raise DataError(f"parameters of model {name!r}: {in_words(error)}") from None
     return model
 
 
@@ -112,7 +120,7 @@ def check_models(config: RiskConfig) -> list[tuple[str, str]]:
     for name, parameters in config.models.items():
         try:
             build_model(name, parameters)
-        except (UnknownNameError, DataError, TypeError) as error:
+        except (UnknownNameError, DataError) as error:
             found.setdefault(str(error), f"risk.models.{name}")
     asked = [("risk.model", config.model)]
     asked += [("risk.beside", spec) for spec in config.beside]
@@ -123,7 +131,7 @@ def check_models(config: RiskConfig) -> list[tuple[str, str]]:
             model = _configured(config, spec)
         except UnknownNameError as error:
             found.setdefault(str(error), key)
-        except (DataError, TypeError) as error:
+        except DataError as error:
             typed = key == "risk.model" and bool(config.parameters)
             found.setdefault(str(error), "risk.parameters" if typed else key)
         else:

@@ -21,7 +21,8 @@ Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 Int32 = npt.NDArray[np.int32]
 
-_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .:/_^=@+\-]{0,31}")
+_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:/_^=@+\-]{0,31}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .:/_^=@+\-]{0,31}")
 
 
 class Quality(IntFlag):
@@ -53,9 +54,26 @@ def check_symbol(symbol: str) -> str:
     """
     if not _SYMBOL.fullmatch(symbol):
         raise DataError(
-            f"{symbol[:64]!r} is not a symbol: 1 to 32 letters, digits, or any of . : / _ ^ = @ + -"
+            f"{symbol[:64]!r} is not a symbol: 1 to 32 letters, digits, or any of "
+            f". : / _ ^ = @ + -, a letter or digit first"
         )
     return symbol
+
+
+def check_name(name: str) -> str:
+    """Return `name` if a book may be called so: like a symbol, and with spaces.
+
+    Raises
+    ------
+    DataError
+        With the offending text in `repr` form.
+    """
+    if not _NAME.fullmatch(name):
+        raise DataError(
+            f"{name[:64]!r} is not a book's name: 1 to 32 letters, digits, spaces, or any of "
+            f". : / _ ^ = @ + -, a letter or digit first"
+        )
+    return name
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:

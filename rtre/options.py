@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
 
-from rtre import app, names
+from rtre import names
 from rtre.config import Config
+from rtre.errors import ConfigError, DataError
 from rtre.lineup import split_specs
 from rtre.reading import read
 
@@ -32,28 +34,37 @@ def _list(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _pairs(texts: tuple[str, ...]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` options; a part without ``=`` keeps its text, which no number is."""
+def _pairs(texts: tuple[str, ...], form: str, like: str, *, numbers: bool) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` options; raises DataError for a text that is not like that."""
     found: dict[str, Any] = {}
     for text in texts:
-        name, equals, value = text.partition("=")
-        if name.strip() in found:
-            raise click.UsageError(f"{name.strip()} is given twice: {' and '.join(texts)}")
-        found[name.strip()] = _scalar(value.strip()) if equals else text
+        name, equals, value = (part.strip() for part in text.partition("="))
+        read = _scalar(value)
+        number = isinstance(read, int | float) and not isinstance(read, bool)
+        if not name or not equals or (numbers and not number):
+            raise DataError(f"{text!r} is not {form}, like {like}")
+        if name in found:
+            raise DataError(f"{name} is given twice: {' and '.join(texts)}")
+        found[name] = read
     return found
 
 
+_positions = partial(_pairs, form="SYMBOL=UNITS", like="AAPL=100", numbers=True)
+_parameters = partial(_pairs, form="NAME=VALUE", like="decay=0.97", numbers=False)
+
+
+Check = Callable[[Config], list[tuple[str, str]]]
 _Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "symbols": ("symbols", _list),
-    "position": ("positions", _pairs),
+    "position": ("positions", _positions),
     "confidence": ("risk.confidence", lambda text: [_scalar(t) for t in _list(text)]),
     "window": ("risk.window", _scalar),
     "interval": ("risk.interval", str),
     "min_obs": ("risk.min_obs", _scalar),
     "horizon": ("risk.horizon", str),
     "trading_day": ("risk.trading_day", str),
-    "parameter": ("risk.parameters", _pairs),
+    "parameter": ("risk.parameters", _parameters),
     "track": ("risk.track", str),
     "stale_after": ("risk.stale_after", str),
     "feed": ("feed.name", str),
@@ -134,9 +145,13 @@ def refuse_typed(context: click.Context, typed: dict[str, Any]) -> None:
         )
 
 
-def read_options(file: str | None, typed: dict[str, Any], *, check: bool = True) -> Config:
-    """Turn the options that were typed into a configuration; all problems at once."""
+def read_options(file: str | None, typed: dict[str, Any], check: Check | None = None) -> Config:
+    """Turn the options that were typed into a configuration; all problems at once.
+
+    `check` is as of `rtre.reading.read`.
+    """
     options: dict[str, tuple[str, Any]] = {}
+    problems: list[str] = []
     for name, value in typed.items():
         if value is None or value == ():
             continue
@@ -146,5 +161,14 @@ def read_options(file: str | None, typed: dict[str, Any], *, check: bool = True)
             options |= {"risk.model": (option, first), "risk.beside": (option, beside)}
             continue
         key, reader = _READERS[name]
-        options[key] = (option, reader(value))
-    return read(file, options, app.check if check else None)
+        try:
+            options[key] = (option, reader(value))
+        except DataError as error:
+            problems.append(f"{option}: {error}")
+    if not problems:
+        return read(file, options, check)
+    try:
+        read(file, options)  # for what else is wrong
+    except ConfigError as error:
+        problems += error.problems
+    raise ConfigError(tuple(problems))

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 import trio
 
 import rtre
 from rtre import app
+from rtre.app import explain, sole
+from rtre.errors import ModelError
 from rtre.feeds.recording import Recording
+from rtre.models.base import Model, Tail
 
 CONFIG = rtre.Config(
     symbols=("AAPL", "MSFT"),
@@ -125,6 +131,19 @@ async def test_cancelling_while_kernels_compile_is_prompt_and_ends_the_warm_up_a
         (rtre.Config(feed=rtre.FeedConfig(name="nyse")), "feed.name: no venue named"),
         (rtre.Config(feed=rtre.FeedConfig(name="finnhub")), "set FINNHUB_TOKEN"),
         (rtre.Config(risk=rtre.RiskConfig(parameters={"x": 1})), "risk.parameters: "),
+        (
+            rtre.Config(output=rtre.OutputConfig(record=__file__)),
+            "output.record: .*test_app.py: is there already; name another file or remove it",
+        ),
+        (
+            rtre.Config(
+                symbols=("BTCUSDT",),
+                positions={"ethusdt": 1.0},
+                books={"b": {"bnbusdt": 1.0}},
+                feed=rtre.FeedConfig(name="binance"),
+            ),
+            "positions: 'ethusdt' .* write ETHUSDT\nbooks.b: 'bnbusdt' .* write BNBUSDT",
+        ),
     ],
 )
 async def test_a_configuration_that_cannot_run_is_refused_before_anything_starts(
@@ -134,6 +153,42 @@ async def test_a_configuration_that_cannot_run_is_refused_before_anything_starts
     with pytest.raises(rtre.ConfigError, match=wanted):
         async with rtre.open_pipeline(config):
             raise AssertionError("it started")
+
+
+class Broken(Model):
+    name = "broken"
+
+    def estimate(self, pnl: Any, confidences: Any, fitted: Any = None) -> list[Tail]:
+        raise ValueError("oops")
+
+
+class BrokenFit(Broken):
+    def fit(self, pnl: Any) -> Any:
+        raise KeyError("fit")
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted"),
+    [("Broken", r"ValueError: oops"), ("BrokenFit", r"KeyError: 'fit'")],
+)
+async def test_a_model_that_raises_ends_the_pipeline_with_one_error_in_words(
+    model: str, wanted: str
+) -> None:
+    config = attrs.evolve(CONFIG, risk=attrs.evolve(CONFIG.risk, model=f"test_app:{model}"))
+
+    async def watch() -> None:
+        async with rtre.open_pipeline(config) as pipeline:
+            with pipeline.subscribe() as reports:
+                async for _ in reports:
+                    pass
+            await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as caught, trio.fail_after(60):
+        await watch()
+    said = explain(caught.value)
+    assert said is not None
+    assert re.fullmatch(rf"model 'broken' failed on AAPL: {wanted} \(test_app.py:\d+\)", said)
+    assert isinstance(sole(caught.value), ModelError)
 
 
 async def test_a_venue_that_is_not_there_is_tried_again_and_said_to_be_disconnected(

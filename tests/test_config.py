@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_all_problems_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
         ("risk__window", 1, "from 2 to 1000000; got 1"),
         ("risk__confidence", [0.99, 0.99], "different levels"),
         ("risk__confidence", [], "1 to 8"),
-        ("risk__horizon", "soon", "must be a duration"),
+        ("risk__horizon", "soon", "a holding period like 1d, 10d or 30m; got 'soon'"),
         ("risk__horizon", "0d", "holding period"),
         ("risk__interval", "0s", "from 1ms to 7d; got '0s'"),
         ("risk__jump", float("nan"), "must be"),
@@ -198,6 +199,20 @@ def test_printed_and_read_again_any_configuration_is_the_same(config: Config) ->
 
     raw = tomllib.loads(config.to_toml())
     assert module._CONVERTER.structure(raw, Config) == config
+
+
+def test_what_is_not_set_stands_in_the_printed_configuration_as_a_comment(tmp_path: Path) -> None:
+    text = Config(run=RunConfig(max_ticks=5)).to_toml()
+    unset = {
+        '# url = "ws://127.0.0.1:8765"  # not set', '# record = "day.gz"  # not set',
+        '# duration = "10s"  # not set',
+    }  # fmt: skip
+    assert {line for line in text.splitlines() if line.startswith("#")} == unset
+    # each is right where it stands
+    shown = re.sub(r"^# (.*)  # not set$", r"\1", text, flags=re.MULTILINE)
+    config = read(written(tmp_path, shown))
+    assert config.run == RunConfig(duration=Duration.parse("10s"), max_ticks=5)
+    assert (config.feed.url, config.output.record) == ("ws://127.0.0.1:8765", "day.gz")
 
 
 @given(durations)

@@ -17,7 +17,7 @@ HEIGHT = {
     "statistics": 8, "lineup": 8, "track": 9, "estimators": 9, "scorer": 10,
     "engine": 11, "backtest": 12,
     "feeds": 13, "pipeline": 13, "sinks": 13,
-    "warm": 14, "app": 15, "options": 16, "__main__": 17,
+    "warm": 14, "app": 15, "options": 16, "starting": 16, "command": 17, "__main__": 18,
 }  # fmt: skip
 
 # The tests of a forecast are functions of arrays, and the engine scores its own forecasts with
@@ -47,6 +47,8 @@ def layer(parts: tuple[str, ...]) -> str:
     """The part that a module, by its names below `rtre`, belongs to."""
     if parts[0] == "backtest" and len(parts) > 1 and parts[1] in STATISTICS:
         return "statistics"
+    if parts == ("backtest", "command"):  # it talks to people, like __main__
+        return "command"
     return parts[0]
 
 

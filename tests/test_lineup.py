@@ -9,11 +9,24 @@ import pytest
 from rtre.config import RiskConfig
 from rtre.errors import DataError, UnknownNameError
 from rtre.lineup import build_model, check_models, line_up, make_model, parse_spec, split_specs
+from rtre.models.base import Model, Tail
 from rtre.models.ewma import Ewma
 from rtre.models.filtered import FilteredHistorical
 from rtre.models.historical import Historical
 
 BOOKS = ("a", "b")
+
+
+class Plain(Model):
+    name = "plain"
+
+    def estimate(self, pnl: Any, confidences: Any, fitted: Any = None) -> list[Tail]:
+        return [Tail(1.0, 1.0) for _ in confidences]
+
+
+class Picky(Plain):
+    def __init__(self) -> None:
+        raise ValueError("never")
 
 
 def test_a_model_is_a_name_with_parameters_in_parentheses() -> None:
@@ -63,7 +76,19 @@ def test_a_model_of_ones_own_takes_the_place_of_the_first() -> None:
     [
         ({}, []),
         ({"model": "magic"}, [("risk.model", "no model named 'magic'")]),
-        ({"parameters": {"x": 1}}, [("risk.parameters", "'x'")]),
+        (
+            {"parameters": {"x": 1}},
+            [("risk.parameters", "historical has no parameter 'x'; it")],
+        ),
+        (
+            {"model": "ewma", "parameters": {"decai": 0.9}},
+            [("risk.parameters", "ewma has no parameter 'decai'; it has decay")],
+        ),
+        ({"model": "test_lineup:Plain(x=1)"}, [("risk.model", "no parameter 'x'; it has none")]),
+        (
+            {"model": "test_lineup:Picky"},
+            [("risk.model", "Picky': ValueError: never")],
+        ),
         ({"beside": ("magic", "ewma(decay=9)")}, [("risk.beside", "magic"), ("risk.beside", "9")]),
         ({"beside": ("historical",)}, [("risk.beside", "historical is there already")]),
         ({"beside": ("fhs", "filtered")}, [("risk.beside", "filtered is there already")]),

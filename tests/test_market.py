@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtre.errors import DataError
-from rtre.market import Quality, TickBatch, TickBuffer, Universe, as_assets, check_symbol
+from rtre.market import (
+    Quality,
+    TickBatch,
+    TickBuffer,
+    Universe,
+    as_assets,
+    check_name,
+    check_symbol,
+)
 
 COLUMNS = ("asset", "price", "size", "ts_event_ns", "ts_init_ns")
 
@@ -18,10 +26,19 @@ def test_symbols_of_real_venues_are_taken(symbol: str) -> None:
     assert check_symbol(symbol) == symbol
 
 
-@pytest.mark.parametrize("text", ["", " A", "a" * 33, "A\n", "A\x1b[31m", "Ä", "A;B", "-A", "^A"])
+@pytest.mark.parametrize(
+    "text", ["", " A", "A B", "a" * 33, "A\n", "A\x1b[31m", "Ä", "A;B", "-A", "^A"]
+)
 def test_what_is_not_safe_to_print_is_no_symbol(text: str) -> None:
     with pytest.raises(DataError):
         check_symbol(text)
+
+
+def test_a_book_may_have_spaces_in_its_name_and_a_symbol_may_not() -> None:
+    assert check_name("hedge 1") == "hedge 1"
+    for text in ("", " A", "A\n", "A\t1", "a" * 33):
+        with pytest.raises(DataError, match="is not a book's name"):
+            check_name(text)
 
 
 def test_a_universe_knows_the_place_of_each_symbol() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +17,7 @@ from typing import Any
 import pytest
 
 ENV = {k: v for k, v in os.environ.items() if k != "FINNHUB_TOKEN"}
+RECORDED = str(Path(__file__).parent / "data" / "header_only.rec")
 TOKEN = "canary-token-8c1f"  # it must be found nowhere
 
 
@@ -108,7 +112,28 @@ def test_a_closed_pipe_ends_it_quietly() -> None:
         (["--track", "some"], ["--track: must be one of books, all, off; got 'some'"]),
         (["--feed", "nyse"], ["--feed: no venue named 'nyse'; there is binance, finnhub"]),
         (["--feed", "finnhub"], ["--feed: finnhub needs a token: set FINNHUB_TOKEN"]),
-        (["-p", "AAPL"], ["--position: must be a number; got 'AAPL'"]),
+        (
+            ["-p", "AAPL", "-c", "99", "--horizon", "5"],
+            [
+                "--position: 'AAPL' is not SYMBOL=UNITS, like AAPL=100",
+                "like 0.95,0.99 (99 % is 0.99); got 99",
+                "--horizon: must be a holding period like 1d, 10d or 30m; got '5'",
+            ],
+        ),
+        (["-p", "AAPL=abc"], ["--position: 'AAPL=abc' is not SYMBOL=UNITS, like AAPL=100"]),
+        (["--parameter", "decay"], ["--parameter: 'decay' is not NAME=VALUE, like decay=0.97"]),
+        (
+            ["-m", "ewma", "--parameter", "decai=0.9"],
+            ["--parameter: ewma has no parameter 'decai'; it has decay"],
+        ),
+        (["-m", "os:path"], ["--model: 'os:path' is not a model: it must be a class derived from"]),
+        (["-s", "AA PL"], ["--symbols: 'AA PL' is not a symbol: 1 to 32 letters"]),
+        (["-s", "btcusdt", "-f", "binance"], ["--symbols: 'btcusdt'", "write BTCUSDT"]),
+        (["--record", __file__], [f"{__file__}: is there already; name another file or remove"]),
+        (["replay", os.devnull], [f"{os.devnull}: is empty"]),
+        (["replay", RECORDED, "--feed", "nyse"], ["--feed: no venue named 'nyse'; there is"]),
+        (["replay", RECORDED, "-s", "TSLA"], ["the recording holds AAPL, MSFT, not TSLA"]),
+        (["simulate", "--host", "host.invalid"], ["--host: cannot listen at host.invalid:8765: "]),
         (["--model", "ewma", "--parameter", "decay=2"], ["--parameter: ", "decay"]),
         (["--url", "http://x"], ["--url: a venue's URL must be wss://"]),
         (["--url", "ws://192.0.2.1/?token=k3y"], ["--url: ws://192.0.2.1: ws:// is not encrypted"]),
@@ -198,6 +223,34 @@ def test_the_venue_alone_serves_a_second_program() -> None:
     out, err = venue.communicate(timeout=20)
     assert venue.returncode == 0
     assert "1 connections" in out
+    assert "Traceback" not in err
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_do() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, out, err = run("simulate", "--port", port)
+    assert (code, out) == (2, "")
+    assert err == (
+        f"rtre: --port: cannot listen at 127.0.0.1:{port}: {os.strerror(errno.EADDRINUSE)}; "
+        "take another --port, or 0 for any free one\n"
+    )
+
+
+def test_a_recording_that_is_cut_off_is_replayed_with_a_warning(tmp_path: Path) -> None:
+    lines = [
+        f'{10**18 + k * 10**9} {{"data":[{{"p":{100 + k % 7},"s":"AAPL","t":{10**12 + k * 1000},'
+        f'"v":1}}],"type":"trade"}}\n'
+        for k in range(200)
+    ]
+    file = tmp_path / "cut.rec.gz"
+    file.write_bytes(gzip.compress("".join(lines).encode())[:-40])
+    code, _, err = run("replay", str(file), "-o", "none")
+    assert code == 0, err
+    assert f"rtre: {file}: it is cut off after line " in err
+    assert "times real time" in err
     assert "Traceback" not in err
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -19,11 +20,14 @@ from rtre.backtest.report_json import to_json
 from rtre.backtest.report_text import print_summary
 from rtre.backtest.run import BOOK, CAPITAL, Backtest, run_backtest, units_of_weights
 from rtre.config import RiskConfig
-from rtre.errors import ConfigError, DataError, RtreError
+from rtre.errors import ConfigError, DataError, ModelError, RtreError
 from rtre.lineup import build_model, split_specs
 from rtre.models.base import Model
 from rtre.reading import read
+from rtre.starting import warm
+from rtre.warm import is_warm
 
+EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 
@@ -136,7 +140,7 @@ class _Gather:
     help="Write the results as JSON here; - is the standard output.",
 )  # fmt: skip
 def backtest(**options: Any) -> None:
-    r"""Test models on a history of daily prices, each day forecast from the days before it.
+    """Test models on a history of daily prices, each day forecast from the days before it.
 
     PRICES is a wide CSV file (also .gz) or Parquet: date,AAPL,MSFT,... with dates like 2024-01-31,
     oldest first. Leave a cell empty where there is no price: it is masked, not taken for a zero
@@ -152,6 +156,9 @@ def backtest(**options: Any) -> None:
         for problem in error.problems:
             click.echo(f"rtre: {problem}", err=True)
         sys.exit(EXIT_WRONG_INPUT)
+    except ModelError as error:
+        click.echo(f"rtre: {error}", err=True)
+        sys.exit(EXIT_FAILED)
     except RtreError as error:
         for problem in str(error).splitlines():
             click.echo(f"rtre: {problem}", err=True)
@@ -201,12 +208,26 @@ def _backtest(
             f"--window: {risk.window} returns need at least {risk.window + 2} rows; "
             f"{prices} has {len(panel)}"
         )
+    if risk is not None:
+        gather.problems += [
+            f"--window: {text} needs at least {model.min_obs} observations; got {risk.window}"
+            for text, model in chosen.items()
+            if model is not None and model.min_obs > risk.window
+        ]
     gather.close()
+    _make_ready(risk, list(chosen))
     result = _run(
         panel, book, chosen, risk, refit_every=every, per_symbol=per_symbol, seed=start,
         described="" if book is None else _described(units, shares),
     )  # fmt: skip
     _write(result, report, json_file)
+
+
+def _make_ready(risk: RiskConfig, models: list[str]) -> None:
+    """Compile the kernels of the models in sight of the user, where it was never done."""
+    risk = attrs.evolve(risk, model=models[0], beside=tuple(models[1:32]))
+    if not is_warm(risk):
+        warm(risk, Console(stderr=True))
 
 
 def _risk(confidence: str, window: str, min_obs: str | None) -> RiskConfig:

@@ -46,6 +46,7 @@ def zones(n: Float64, x: Float64, tail: Float64) -> Int64:
     """
     below = special.bdtr(x, np.maximum(n, 1.0).astype(np.int64), tail)
     found = (below >= _ZONE_FROM[0]).astype(np.int64) + (below >= _ZONE_FROM[1])
+    found = np.where(x > 0, found, 0)  # no exceedance is green however few periods there are
     return np.asarray(np.where(n > 0, found, -1))
 
 

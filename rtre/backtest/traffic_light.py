@@ -3,6 +3,11 @@
 Basel Committee, Supervisory framework for the use of backtesting (1996): green while the number of
 exceedances is one that a right model shows with cumulative probability below 95 %, red from
 99.99 %, yellow between. Capital grows with the zone: multiplier = base + plus factor.
+
+One deviation: a zone begins at one exceedance at the least, so a model without any is green. By the
+letter a handful of periods is yellow with none (``P(X <= 0)`` is 95.1 % for five at 99 %), which
+would call a model doubtful that has done nothing wrong. It makes no difference to the published
+table, which is for 250 periods.
 """
 
 from __future__ import annotations
@@ -37,7 +42,8 @@ class TrafficLight:
     plus, multiplier : float
         The plus factor, and base + plus.
     yellow_from, red_from : int
-        Number of exceedances at which the zones begin; n + 1 where a zone does not exist.
+        Number of exceedances at which the zones begin, 1 or more; n + 1 where a zone
+        does not exist.
     n, x : int
     confidence, base : float
     """
@@ -60,6 +66,8 @@ def zone_starts(
 ) -> tuple[int, int]:
     """Fewest exceedances in the yellow and in the red zone; n + 1 where there are none.
 
+    Never 0, see the top of this file.
+
     >>> zone_starts(250, 0.99), zone_starts(250, 0.975), zone_starts(250, 0.95)
     ((5, 10), (11, 17), (18, 27))
     """
@@ -71,8 +79,9 @@ def zone_starts(
     for level in (yellow, red):
         x = int(stats.binom.ppf(level, n, tail))
         # ppf may be one off where the cumulative probability meets the level to the last bit
-        while x > 0 and stats.binom.cdf(x - 1, n, tail) >= level:
+        while x > 1 and stats.binom.cdf(x - 1, n, tail) >= level:
             x -= 1
+        x = max(x, 1)  # no exceedance is green whatever n is
         while x <= n and stats.binom.cdf(x, n, tail) < level:
             x += 1
         starts.append(x)

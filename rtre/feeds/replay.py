@@ -160,7 +160,8 @@ def sniff(recording: Recording) -> tuple[str, tuple[str, ...]]:
             symbols.update(dict.fromkeys(names))
     if venue is None or not symbols:
         raise RecordingError(
-            "no trades of a known venue in the first 5,000 lines; say --feed and --symbols"
+            f"{', '.join(recording.paths)}: no trades of a known venue in the first 5,000 lines; "
+            f"say --feed and --symbols"
         )
     return venue, tuple(symbols)
 

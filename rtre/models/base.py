@@ -11,17 +11,21 @@ ES are losses, positive when money is lost.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Literal
 
 import attrs
 import numpy as np
 
+from rtre.errors import ModelError, in_words
 from rtre.kernels.tail import RESULTS
 from rtre.market import Float64, Int64
 from rtre.windows.lines import Lines
 
 FIT_PENDING = "WARMING: first fit pending"
+BELOW = "the model's ES lies below its VaR"
 
 
 @attrs.frozen
@@ -149,7 +153,13 @@ class Model(abc.ABC):
         Returns
         -------
         dict
-            Line to problem, for the lines that this model cannot answer (their rows are NaN).
+            Line to problem, for the lines that this model cannot answer (their rows are NaN). An ES
+            below VaR is such a problem.
+
+        Raises
+        ------
+        ModelError
+            `estimate` raised, or did not give a `Tail` for each confidence.
         """
         problems = {}
         for line in which.tolist():
@@ -157,10 +167,34 @@ class Model(abc.ABC):
                 tails = [Tail.invalid(FIT_PENDING)] * len(confidences)
             else:
                 fit = fitted.get(line) if fitted is not None else None
-                tails = self.estimate(lines.sample(line), confidences, fit)
+                sample = lines.sample(line)
+                with blamed(self, lines.names[line]):
+                    tails = _answers(self.estimate(sample, confidences, fit), confidences)
             for c, tail in enumerate(tails):
                 out[line, c] = (tail.var, tail.es, tail.var_low, tail.var_high, tail.es_se)
-                if tail.problem:
+                problem = tail.problem
+                # a rounding apart is not below: 1e-9 is far above those, and below any real fault
+                if tail.es < tail.var and not math.isclose(tail.es, tail.var, rel_tol=1e-9):
+                    problem = problem or BELOW
+                if problem:
                     out[line, c] = (np.nan,) * RESULTS
-                    problems[line] = tail.problem
+                    problems[line] = problem
         return problems
+
+
+@contextmanager
+def blamed(model: Model, line: str) -> Iterator[None]:
+    """Turn whatever a model raises into a `ModelError` that names it, the line and the place."""
+    try:
+        yield
+    except Exception as error:  # a model is anybody's code
+        name = getattr(model, "name", type(model).__name__)
+        raise ModelError(f"model {name!r} failed on {line}: {in_words(error)}") from error
+
+
+def _answers(tails: Any, confidences: Sequence[float]) -> list[Tail]:
+    """Return what a model answered, if it is what was asked for."""
+    found = list(tails)
+    if len(found) != len(confidences) or not all(isinstance(tail, Tail) for tail in found):
+        raise TypeError(f"estimate is to give a Tail for each of {len(confidences)} confidences")
+    return found

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def line(report: RiskReport) -> str:
     """Return `report` as one line of JSON, without its end; keys are always in the same order.
 
-    There is no NaN and no Infinity in it: JSON has neither, and whatever is not finite is null.
+    There is no NaN and no Infinity in it: JSON has neither. A VaR, ES or e-value without bound
+    is the string ``"inf"``; any other number that is not finite is null.
     """
     return msgspec.json.encode(report.to_dict()).decode()
 

@@ -45,7 +45,7 @@ def state(track: Track, line: str) -> str:
         if not s.n:
             parts.append(text + _waiting(s))
             continue
-        text += f"{s.exceedances:,} of {s.expected:,.1f} expected in {s.n:,}, {s.zone}"
+        text += f"{s.exceedances:,} of {_expected(s)} expected in {s.n:,}, {s.zone}"
         parts.append(text + (f", e-value {wealth(s.e_value)}" if s.e_value >= 20.0 else ""))
     return f"backtest of {clean(line)}, {_ahead(track)}: {'; '.join(parts)}"
 
@@ -54,6 +54,14 @@ def _waiting(standing: Standing) -> str:
     if standing.masked:
         return f"{standing.masked:,} forecasts without an outcome"
     return "no forecast yet"
+
+
+def _expected(standing: Standing) -> str:
+    """One decimal; below one, two digits that count: 0.02 is not 0.0."""
+    value = standing.expected
+    if value >= 1.0 or not value > 0.0:
+        return f"{value:,.1f}"
+    return f"{value:.2g}" if value >= 1e-4 else f"{value:.0e}"
 
 
 def _ahead(track: Track) -> str:
@@ -87,7 +95,7 @@ def standing_columns(standings: Sequence[Standing]) -> list[Column]:
     def cells(texts: Sequence[str], styles: Sequence[str] | None = None) -> tuple[Cell, ...]:
         return tuple(zip(texts, styles or [""] * len(texts), strict=True))
 
-    beyond = [f"{s.exceedances:,}/{s.expected:,.1f}" if s.n else MISSING for s in standings]
+    beyond = [f"{s.exceedances:,}/{_expected(s)}" if s.n else MISSING for s in standings]
     return [
         Column("model", "", 0, cells([clean(s.model) for s in standings]), True),
         Column("n", "scored intervals", 30, cells([f"{s.n:,}" for s in standings])),

@@ -26,7 +26,7 @@ def outcomes(statistics: PipelineStatistics) -> list[tuple[str, int]]:
 def summary(statistics: PipelineStatistics, last_report: RiskReport | None) -> str:
     """Return what a run did, in some lines of text: ticks, reports, last risk, live backtests.
 
-    Books whose tails fell back to all scenarios are named with how often: exact, but slower.
+    Books whose tails are kept by touching every scenario at the end are named.
 
     Parameters
     ----------
@@ -47,9 +47,8 @@ def summary(statistics: PipelineStatistics, last_report: RiskReport | None) -> s
             f"{name} {latency(s.latency_us[name])}" for name in ("p50", "p99", "max")
         )
     lines.append(reports)
-    fallen = [f"{clean(book.name)} {book.fallbacks:,}" for book in s.books if book.fallbacks]
-    if fallen:
-        lines.append(f"times that a book fell back to touching every scenario: {', '.join(fallen)}")
+    if touched := [clean(book.name) for book in s.books if book.touched]:
+        lines.append(f"books that touch every scenario (exact, but slower): {', '.join(touched)}")
     if last_report is not None:
         lines += [
             f"{clean(book.name)} {estimates(book)} {book.quality.label} "

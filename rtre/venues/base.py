@@ -71,6 +71,11 @@ class Venue(abc.ABC):
         self.universe = universe
         self.counts = DecodeCounts()
 
+    @classmethod
+    def symbol_problem(cls, symbol: str) -> str:
+        """Say why a symbol can never have a trade here; empty where nothing speaks against it."""
+        return ""
+
     def endpoint(self, url: str, token: str | None) -> str:
         """The URL to open, token included. The result is a secret: never log it."""
         return url

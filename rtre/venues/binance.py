@@ -119,6 +119,12 @@ class Binance(TwoTierVenue):
         self.last_id = np.full(len(universe), -1, np.int64)
         self._requests = 0
 
+    @classmethod
+    def symbol_problem(cls, symbol: str) -> str:
+        """Its trades name symbols in upper case, whatever was asked for."""
+        upper = symbol.upper()
+        return "" if symbol == upper else f"{symbol!r} is not a symbol of binance; write {upper}"
+
     def subscribe(self, symbols: Sequence[str]) -> list[str]:
         """One message per hundred symbols."""
         return self._request("SUBSCRIBE", symbols)

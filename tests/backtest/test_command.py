@@ -37,7 +37,50 @@ def test_a_run_prints_a_summary_and_ends_with_0(tmp_path: Path) -> None:
     assert "ewma(decay=0.9)" in found.stdout
     assert "fhs" in found.stdout
     assert "Kupiec" in found.stdout
-    assert found.stderr == ""
+    # a machine's first run says what it waits for
+    assert found.stderr in ("", "rtre: compiling kernels; later starts are fast\n")
+
+
+def test_the_examples_of_the_help_are_lines_of_their_own() -> None:
+    lines = [line.strip() for line in call("--help").stdout.splitlines()]
+    examples = [line for line in lines if line.startswith("rtre backtest prices.csv")]
+    assert len(examples) == 2
+    assert all(line.endswith(end) for line, end in zip(examples, ("500", "out.html"), strict=True))
+    assert "\\b" not in lines
+
+
+BROKEN = """
+from rtre.models.base import Model
+class Broken(Model):
+    name = "broken"
+    def estimate(self, pnl, confidences, fitted=None):
+        raise ValueError("oops")
+"""
+
+
+def test_a_model_that_raises_is_named_with_the_book_and_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_model.py").write_text(BROKEN)
+    monkeypatch.chdir(tmp_path)
+    found = call(write_csv(tmp_path, make_panel(240)), "-w", "100", "-m", "broken_model:Broken")
+    assert found.exit_code == 1
+    wanted = "rtre: model 'broken' failed on portfolio: ValueError: oops (broken_model.py:6)\n"
+    assert found.stderr.endswith(wanted)
+    assert "Traceback" not in found.output
+
+
+def test_the_first_run_of_some_models_says_that_it_compiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(module, "is_warm", lambda risk: False)
+    monkeypatch.setattr(module, "warm", lambda risk, stderr: asked.append(risk))
+    found = call(
+        write_csv(tmp_path, make_panel(240)), "-w", "100", "-m", "ewma(decay=0.9),historical"
+    )
+    assert found.exit_code == 0
+    assert [(risk.model, risk.beside) for risk in asked] == [("ewma(decay=0.9)", ("historical",))]
 
 
 def test_the_report_and_json_are_written(tmp_path: Path) -> None:
@@ -72,7 +115,8 @@ def test_positions_and_weights_make_the_book(tmp_path: Path) -> None:
     [
         (["-m", "magic"], "--model: no model named 'magic'; there is age-weighted"),
         (["-m", "ewma(decay=2)"], "decay must be more than 0 and at most 1; got 2"),
-        (["-m", "ewma(x=1)"], "parameters of model 'ewma'"),
+        (["-m", "ewma(x=1)"], "--model: ewma has no parameter 'x'; it has decay"),
+        (["-m", "garch", "-w", "50"], "--window: garch needs at least 100 observations; got 50"),
         (["-m", "ewma(1)"], "'1' in 'ewma(1)' is not a parameter"),
         (["-m", "ewma)"], "is not a model"),
         (["-m", ","], "--model: names none; there is"),

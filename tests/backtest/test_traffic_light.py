@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from rtre.backtest.running import zones
 from rtre.backtest.traffic_light import traffic_light, zone_probabilities, zone_starts
 from rtre.errors import DataError
 
@@ -20,8 +22,15 @@ def test_zones_begin_where_the_cumulative_probability_says(n: int, confidence: f
     for start, level in ((yellow, 0.95), (red, 0.9999)):
         # 1e-12: the two tails differ in the last bits
         assert stats.binom.cdf(start, n, tail) >= level - 1e-12
-        assert start == 0 or stats.binom.cdf(start - 1, n, tail) < level + 1e-12
+        assert start == 1 or stats.binom.cdf(start - 1, n, tail) < level + 1e-12
     assert yellow <= red <= n
+
+
+@given(st.integers(1, 2000), st.floats(0.51, 0.999999))
+def test_a_model_without_an_exceedance_is_green(n: int, confidence: float) -> None:
+    assert traffic_light(n, 0, confidence).zone == "green"
+    assert zone_starts(n, confidence)[0] >= 1
+    assert zones(np.array([float(n)]), np.zeros(1), np.array([1.0 - confidence])) == [0]
 
 
 @given(st.integers(1, 600), levels, st.data())

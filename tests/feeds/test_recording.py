@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtre.errors import RecordingError
-from rtre.feeds.recording import _FLUSH_S, Entry, Recorder, Recording
+from rtre.feeds.recording import _FLUSH_S, _SYNC_S, Entry, Recorder, Recording
 from rtre.venues.frames import Frames
 
 
@@ -105,6 +106,68 @@ async def test_a_token_that_the_venue_repeats_does_not_reach_the_file(tmp_path: 
     assert "k3y" not in content
 
 
+LINES = [b'%d {"a":%d}\n' % (10 + i, i * i) for i in range(5000)]
+PACKED = gzip.compress(b"".join(LINES))
+
+
+@pytest.mark.parametrize("kept", [len(PACKED) - 1, len(PACKED) - 8, len(PACKED) - 20, 2000, 200])
+def test_compressed_data_that_end_early_are_read_as_far_as_they_go(
+    tmp_path: Path, kept: int
+) -> None:
+    path = tmp_path / "cut.rec.gz"
+    path.write_bytes(PACKED[:kept])
+    recording = Recording([str(path)])
+    found = list(recording)
+    text = zlib.decompressobj(31).decompress(PACKED[:kept])
+    assert len(found) == text.count(b"\n") > 10
+    loss = f"it is cut off after line {len(found)}; what followed is lost"
+    assert recording.cut_off == {str(path): loss}
+    assert recording.position == recording.size
+
+
+@pytest.mark.parametrize(
+    ("last", "read"),
+    [(b'20 {"b":', False), (b"2", False), (b"20 !do", False), (b'20 {"b":1}', True),
+     (b"20 !down lost", True), (b"\r", True)],
+)  # fmt: skip
+def test_a_last_line_without_its_end_counts_where_it_is_whole(
+    tmp_path: Path, last: bytes, read: bool
+) -> None:
+    path = tmp_path / "cut.rec"
+    path.write_bytes(b'10 {"a":1}\n' + last)
+    recording = Recording([str(path)])
+    entries = list(recording)
+    assert len(entries) == 1 + (read and last != b"\r")
+    assert recording.cut_off == (
+        {} if read else {str(path): "it ends within line 2, which is lost"}
+    )
+
+
+@pytest.mark.parametrize("name", ["x.rec", "x.rec.gz"])
+async def test_what_was_recorded_is_on_the_disk_within_two_seconds(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, name: str
+) -> None:
+    path = tmp_path / name
+    recorder = Recorder(str(path), venue="finnhub", symbols=["A"])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.run)
+        await trio.sleep(1.0)
+        recorder.write(1, Frames.of([b"{}"]))
+        await trio.sleep(_SYNC_S + 2 * _FLUSH_S)
+        killed = tmp_path / f"killed-{name}"  # as far as it has got, with the file still open
+        killed.write_bytes(path.read_bytes())
+        assert list(Recording([str(killed)])) == [Entry(1, b"{}")]
+        nursery.cancel_scope.cancel()
+
+
+def test_a_recording_is_never_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "day.rec"
+    path.write_text("precious")
+    with pytest.raises(RecordingError, match=r"day\.rec: is there already; name another file or"):
+        Recorder(str(path), venue="x", symbols=[])
+    assert path.read_text() == "precious"
+
+
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
@@ -113,7 +176,10 @@ async def test_a_token_that_the_venue_repeats_does_not_reach_the_file(tmp_path: 
         (b'#rtre {"version": 9}\n', "version 9"),
         (b"#rtre {\n", "damaged header"),
         (b'#rtre {"version":1,"venue":"x","symbols":["\\u001b[31m"]}\n', "damaged header"),
-        (gzip.compress(b'10 {"a":1}\n' * 5000)[:-20], "damaged"),
+        (PACKED[:1500] + bytes(50) + PACKED[1550:], "damaged"),
+        (PACKED[:-8] + bytes(8), "damaged"),
+        (PACKED[:5], "is cut off within its first line"),
+        (b"", "is empty"),
     ],
 )
 def test_a_damaged_file_is_named_with_the_place(

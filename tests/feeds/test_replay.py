@@ -6,12 +6,13 @@ import gzip
 import json
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
-from rtre import Config, RiskConfig, open_replay
-from rtre.app import replay_config
+from rtre import Config, FeedConfig, RiskConfig, open_replay
+from rtre.app import check_replayed, replay_config
 from rtre.errors import RecordingError
 from rtre.feeds.recording import Recording
 from rtre.feeds.replay import sniff
@@ -91,8 +92,47 @@ def test_a_raw_capture_tells_its_venue_and_symbols(tmp_path: Path) -> None:
 def test_a_file_without_trades_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text('1 {"type":"ping"}\n2 [1]\n3 null\n')
-    with pytest.raises(RecordingError, match="--feed and --symbols"):
+    with pytest.raises(RecordingError, match=r"/x: no trades of a known venue .* --feed and --sym"):
         sniff(Recording([str(path)]))
+
+
+HEADER = '#rtre {"version":1,"venue":"finnhub","symbols":["AAPL","MSFT"]}\n'
+
+
+def test_a_recording_of_other_symbols_says_which_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text(HEADER)
+    config = Config(symbols=("TSLA",))
+    with pytest.raises(RecordingError, match="the recording holds AAPL, MSFT, not TSLA"):
+        replay_config(config, Recording([str(path)]), symbols_given=True)
+    some = Config(symbols=("TSLA", "MSFT"))
+    kept = replay_config(some, Recording([str(path)]), symbols_given=True)
+    assert kept.symbols == ("TSLA", "MSFT")
+
+
+@pytest.mark.parametrize(
+    ("symbols", "rows", "wanted"),
+    [
+        (("TSLA",), [trade(1, 10.0), trade(2, 20.0, "MSFT")], "holds AAPL, MSFT, not TSLA"),
+        (("AAPL",), [trade(1, -10.0)], "x: holds no usable trade; rejected: "),
+        (("AAPL",), [HEADER.strip(), f'{START} {{"type":"ping"}}'], "x: holds no trades"),
+        (("AAPL",), [trade(1, 10.0)], ""),
+    ],
+)
+async def test_a_replay_without_a_tick_of_what_was_asked_for_is_an_error(
+    tmp_path: Path, symbols: tuple[str, ...], rows: list[str], wanted: str
+) -> None:
+    path = tmp_path / "x"
+    path.write_text("\n".join(rows) + "\n")
+    recording = Recording([str(path)])
+    config = attrs.evolve(CONFIG, symbols=symbols, feed=FeedConfig(name="finnhub"))
+    async with open_replay(config, recording) as pipeline:
+        await pipeline.wait_ended()
+    if not wanted:
+        check_replayed(config, recording, pipeline)
+        return
+    with pytest.raises(RecordingError, match=wanted):
+        check_replayed(config, recording, pipeline)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared folder with real captures is absent")

@@ -73,6 +73,11 @@ def test_the_backtest_of_a_single_model_is_one_line() -> None:
     assert summary(make_statistics(), tracked(track)).splitlines()[-1] == wanted
 
 
+def test_few_expected_exceedances_are_said_with_digits_that_count() -> None:
+    young = state(make_track(n=2, hits=0), "portfolio")
+    assert "95% 0 of 0.1 expected in 2, green; 99% 0 of 0.02 expected in 2, green" in young
+
+
 def test_evidence_against_a_model_is_said_and_so_is_waiting() -> None:
     assert "red, e-value 148" in state(make_track(hits=40, log_wealth=5.0), "portfolio")
     assert "95% no forecast yet; 99% no forecast yet" in state(make_track(n=0, hits=0), "portfolio")

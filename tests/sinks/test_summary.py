@@ -41,10 +41,10 @@ def test_every_book_is_in_the_summary() -> None:
     assert [line.split(" ")[0] for line in last] == ["equity", "crypto[2J"]
 
 
-def test_books_that_fell_back_are_named_with_how_often_and_no_others() -> None:
-    books = tuple(BookWork(name, 0, 0, n, False, 0.0) for name, n in [("a", 1200), ("b", 0)])
+def test_books_that_touch_every_scenario_now_are_named_and_no_others() -> None:
+    books = tuple(BookWork(name, 0, 0, 12, now, 0.0) for name, now in [("a", True), ("b", False)])
     statistics = attrs.evolve(make_statistics(), books=books)
-    fell = "times that a book fell back to touching every scenario: a 1,200"
-    assert fell in summary(statistics, make_report()).splitlines()
+    told = "books that touch every scenario (exact, but slower): a"
+    assert told in summary(statistics, make_report()).splitlines()
     calm = attrs.evolve(make_statistics(), books=books[1:])
-    assert "fell back" not in summary(calm, make_report())
+    assert "every scenario" not in summary(calm, make_report())

@@ -21,6 +21,8 @@ from rtre.kernels.tail import RESULTS
 from rtre.market import Float64, Int64
 from rtre.windows.lines import Lines
 
+Cadence = Literal["tick", "interval"]
+
 FIT_PENDING = "WARMING: first fit pending"
 
 
@@ -76,11 +78,17 @@ class Model(abc.ABC):
     """
 
     name: ClassVar[str]  #: as typed after ``--model``: the file's name, ``_`` as ``-``
-    cadence: ClassVar[Literal["tick", "interval"]] = "tick"
-    """``tick``: cheap enough to run on every report. ``interval``: asked about the closed intervals
-    alone, when one closes; until the next close a symbol's numbers follow its exposure.
-    """
     min_obs: ClassVar[int] = 2  #: fewer observations than this never give a number
+
+    @property
+    def cadence(self) -> Cadence:
+        """``tick``: cheap enough to run on every report.
+
+        ``interval``: asked about the closed intervals alone, when one closes; until the next close
+        a symbol's numbers follow its exposure. A model whose options do not change it may say so in
+        a class variable of this name.
+        """
+        return "tick"
 
     @property
     def fits(self) -> bool:

@@ -162,7 +162,7 @@ def test_a_model_is_named_after_its_file_and_says_what_it_is(file: str) -> None:
     kind = MODELS[file]
     assert issubclass(kind, Model)
     assert kind.name == file.replace("_", "-")
-    assert kind.cadence in ("tick", "interval")
+    assert kind().cadence in ("tick", "interval")
     assert kind.min_obs >= 2
     assert kind.__doc__
     assert "cost" in f"{kind.__doc__}{kind.estimate.__doc__}".lower()

@@ -122,6 +122,13 @@ class Model(abc.ABC):
         """
         return None
 
+    def fit_sample(self, lines: Lines, line: int) -> Float64:
+        """Return what `fit` is given of a line: the P&L of its closed intervals, (n,).
+
+        A model that fits the assets of a book together takes their returns, (assets, n).
+        """
+        return lines.sample(line, closed=True)
+
     @abc.abstractmethod
     def estimate(
         self, pnl: Float64, confidences: Sequence[float], fitted: Any = None
@@ -131,6 +138,12 @@ class Model(abc.ABC):
         ``fitted=None`` means: fit on this sample first, where there is something to fit.
         The horizon is one observation of `pnl`; scaling is the caller's.
         """
+
+    def estimate_line(
+        self, lines: Lines, line: int, confidences: Sequence[float], fitted: Any = None
+    ) -> list[Tail]:
+        """`estimate` of a line's sample; a model that sees more than its P&L says so here."""
+        return self.estimate(lines.sample(line), confidences, fitted)
 
     def evaluate(
         self,
@@ -165,7 +178,7 @@ class Model(abc.ABC):
                 tails = [Tail.invalid(FIT_PENDING)] * len(confidences)
             else:
                 fit = fitted.get(line) if fitted is not None else None
-                tails = self.estimate(lines.sample(line), confidences, fit)
+                tails = self.estimate_line(lines, line, confidences, fit)
             for c, tail in enumerate(tails):
                 out[line, c] = (tail.var, tail.es, tail.var_low, tail.var_high, tail.es_se)
                 if tail.problem:

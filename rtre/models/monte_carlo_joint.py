@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special
 
 from rtre.errors import DataError
+from rtre.kernels.ranks import concordance
 from rtre.market import Float64
 
 COPULA_DF = (1.0, 300.0)  #: the search for a t copula's; the upper end is Gaussian to the eye
@@ -120,14 +121,10 @@ def rank_correlation(returns: Float64) -> Float64:
     With Kendall's tau (b, for ties) of each pair, which no marginal moves: Lindskog, McNeil and
     Schmock (2003). The matrix may have small negative eigenvalues; `covariance_root` repairs it.
 
-    Cost: O(assets^2 n^2), lag by lag: 15 ms for 10 assets and 500 returns, 0.3 s for 50.
+    Cost: O(assets^2 n^2): 4 ms for 10 assets and 500 returns, 0.1 s for 50.
     """
-    n = returns.shape[1]
-    total = np.zeros((len(returns), len(returns)))
-    for lag in range(1, n):
-        # sums of -1, 0 and 1 are exact, in single precision too
-        signs = np.sign(returns[:, lag:] - returns[:, :-lag]).astype(np.float32)
-        total += np.einsum("it,jt->ij", signs, signs)
+    total = np.empty((len(returns), len(returns)))
+    concordance(np.ascontiguousarray(returns), total)
     found = np.sin(0.5 * math.pi * _correlation(total))
     np.fill_diagonal(found, 1.0)
     return np.asarray(found)

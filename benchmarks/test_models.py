@@ -131,9 +131,8 @@ def test_what_each_model_costs_a_report_and_a_closed_interval() -> None:
 
         found = interleaved({"all": (of_all_lines, 1), "tick": (after_a_tick, 1)}, rounds=9)
         found |= interleaved({"close": (close, 1)}, rounds=9)  # it leaves all lines to be asked
-        kind = names.find("models", model)
         costs = (found[name] / 1e3 for name in ("tick", "all", "close"))
-        lines.append((model, kind.cadence, *costs))
+        lines.append((model, engine.model.cadence, *costs))
     head = (
         "model", "cadence", "us tick + report", "us report of all 11 lines",
         "us close, 1 book tracked",

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from rtre.errors import DataError
 from rtre.market import Float64, Int64
 from rtre.models.base import Model, blamed
 from rtre.windows.lines import Lines
@@ -46,7 +47,7 @@ class FitJob:
     roll: int = attrs.field(repr=False)
     model: Model = attrs.field(repr=False)
     confidences: tuple[float, ...] = attrs.field(repr=False)
-    pnl: Float64 = attrs.field(repr=False)
+    sample: Float64 = attrs.field(repr=False)
     name: str = ""
 
     def run(self) -> FitResult:
@@ -55,14 +56,17 @@ class FitJob:
         Raises
         ------
         ModelError
-            The model did.
+            The model did, and not by a DataError of its fit, which is a reason to have none.
         """
         with blamed(self.model, self.name):
-            fitted = self.model.fit(self.pnl)
+            try:
+                fitted = self.model.fit(self.sample)
+            except DataError as error:
+                return FitResult(None, str(error))
             if fitted is not None:
                 return FitResult(fitted, "")
             # nothing to fit, or not possible: the estimate knows which
-            tails = self.model.estimate(self.pnl, self.confidences)
+            tails = self.model.estimate(self.sample, self.confidences)
         return FitResult(None, next((tail.problem for tail in tails if tail.problem), ""))
 
 
@@ -103,7 +107,7 @@ class Fits:
         as_of_ns = lines.open_interval * lines.interval_ns
         for line in wanted[np.argsort(self._due[wanted], kind="stable")].tolist():
             if line not in self._out:
-                sample = lines.sample(line, closed=True)
+                sample = model.fit_sample(lines, line)
                 job = FitJob(line, as_of_ns, roll, model, confidences, sample, lines.names[line])
                 self._out[line] = job
                 yield job

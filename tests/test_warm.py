@@ -43,7 +43,9 @@ def drive(model: str, symbols: tuple[str, ...], books: dict[str, dict[str, float
         job.run()
 
 
-@pytest.mark.parametrize("model", ["historical", "gaussian", "ewma", "filtered", "garch"])
+@pytest.mark.parametrize(
+    "model", ["historical", "gaussian", "ewma", "filtered", "garch", "monte-carlo"]
+)
 def test_a_run_after_the_warm_up_compiles_nothing(model: str) -> None:
     done = warm_up(RiskConfig(model=model))
     assert done.kernels > 10

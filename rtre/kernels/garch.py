@@ -18,6 +18,15 @@ from rtre.market import Float64
 VARIANCE, OMEGA, ALPHA, GAMMA, BETA = 0, 1, 2, 3, 4  #: rows of a panel, for `variance_step`
 PANEL = 5
 
+#: Below, the variance of a t law all but vanishes from the likelihood; above, it is normal.
+DF_LOW, DF_HIGH = 2.05, 300.0
+
+#: A sample without clusters drives persistence to one, where the long-run variance is lost.
+PERSISTENCE = 0.9999
+
+FARTHEST = 60.0  #: a coordinate of the search beyond this in size is outside
+OUTSIDE = 1e10  #: what it costs to be there
+
 LARGEST = 1e150  #: in size; what lies beyond counts as NaN: its square overflows
 
 
@@ -121,3 +130,171 @@ def likelihood_sums(
             weight = alpha + gamma
         variance = omega + weight * square + beta * variance
     return logs, second
+
+
+@kernel
+def unpack(
+    x: Float64, asymmetric: bool, student: bool
+) -> tuple[float, float, float, float, float, float]:
+    """Map any real vector to mu, omega > 0, alpha, gamma, beta >= 0 and df, persistence < 1.
+
+    The shares (alpha of gains / 2, alpha of losses / 2, beta, rest) are a softmax, so the search
+    needs no constraints and gamma may have either sign. Coordinates: mu, log omega, gains, losses
+    if `asymmetric`, beta, df if `student`. A df of 0 stands for the normal law.
+    """
+    gains, losses, at = x[2], x[2], 3
+    if asymmetric:
+        losses, at = x[3], 4
+    beta = x[at]
+    top = max(gains, losses, beta, 0.0)
+    gains, losses = math.exp(gains - top), math.exp(losses - top)
+    beta, rest = math.exp(beta - top), math.exp(-top)
+    share = PERSISTENCE / (gains + losses + beta + rest)
+    gamma = 2.0 * share * (losses - gains) if asymmetric else 0.0
+    df = DF_LOW + (DF_HIGH - DF_LOW) / (1.0 + math.exp(-x[at + 1])) if student else 0.0
+    return x[0], math.exp(min(x[1], 50.0)), 2.0 * share * gains, gamma, share * beta, df
+
+
+@kernel
+def search_cost(pnl: Float64, x: Float64, asymmetric: bool, student: bool) -> float:
+    """Negative mean log likelihood at a vector of `unpack`; `OUTSIDE` where there is none."""
+    for j in range(len(x)):
+        if not abs(x[j]) < FARTHEST:
+            return OUTSIDE
+    mu, omega, alpha, gamma, beta, df = unpack(x, asymmetric, student)
+    logs, second = likelihood_sums(pnl, mu, omega, alpha, gamma, beta, df)
+    n = len(pnl)
+    if student:
+        norm = math.lgamma(0.5 * (df + 1.0)) - math.lgamma(0.5 * df)
+        norm -= 0.5 * math.log((df - 2.0) * math.pi)
+        cost = 0.5 * logs / n + 0.5 * (df + 1.0) * second / n - norm
+    else:
+        cost = 0.5 * (math.log(2.0 * math.pi) + (logs + second) / n)
+    return cost if cost < OUTSIDE else OUTSIDE
+
+
+@kernel
+def _ends(S: Float64, k: int) -> tuple[int, int, int]:
+    """Rows of the lowest, the highest and the second highest cost."""
+    best, worst, next_worst = 0, 0, -1
+    for i in range(1, k + 1):
+        if S[i, k] < S[best, k]:
+            best = i
+        if S[i, k] >= S[worst, k]:
+            worst, next_worst = i, worst
+        elif next_worst < 0 or S[i, k] > S[next_worst, k]:
+            next_worst = i
+    return best, worst, next_worst
+
+
+@kernel
+def _close(S: Float64, k: int, best: int, closeness: float) -> bool:
+    for i in range(k + 1):
+        if S[i, k] - S[best, k] > 1e-6 * closeness:
+            return False
+        for j in range(k):
+            if abs(S[i, j] - S[best, j]) > closeness:
+                return False
+    return True
+
+
+@kernel
+def _try(
+    pnl: Float64, S: Float64, worst: int, far: float, to: int, asymmetric: bool, student: bool
+) -> None:
+    """Go from the worst corner through the centre of the others, `far` times beyond it."""
+    k = S.shape[1] - 1
+    for j in range(k):
+        S[to, j] = S[k + 1, j] + far * (S[k + 1, j] - S[worst, j])
+    S[to, k] = search_cost(pnl, S[to, :k], asymmetric, student)
+
+
+@kernel
+def _copy(S: Float64, source: int, to: int) -> None:
+    for j in range(S.shape[1]):
+        S[to, j] = S[source, j]
+
+
+@kernel
+def _centre(S: Float64, k: int, worst: int) -> None:
+    """Write the mean of all corners but the worst into the row after them."""
+    for j in range(k):
+        total = 0.0
+        for i in range(k + 1):
+            if i != worst:
+                total += S[i, j]
+        S[k + 1, j] = total / k
+
+
+@kernel
+def _shrink(pnl: Float64, S: Float64, best: int, asymmetric: bool, student: bool) -> None:
+    """Draw all corners half way to the best."""
+    k = S.shape[1] - 1
+    for i in range(k + 1):
+        if i != best:
+            for j in range(k):
+                S[i, j] = S[best, j] + 0.5 * (S[i, j] - S[best, j])
+            S[i, k] = search_cost(pnl, S[i, :k], asymmetric, student)
+
+
+@kernel
+def simplex_search(
+    pnl: Float64,
+    S: Float64,
+    step: float,
+    closeness: float,
+    most: int,
+    asymmetric: bool,
+    student: bool,
+) -> int:
+    """Bring the first row of `S` downhill on `search_cost`; return the steps that it took.
+
+    Nelder and Mead (1965) with the usual coefficients. All of it in one kernel, so that a fit in a
+    worker thread holds the GIL for none of it: an optimiser in Python takes it back after each look
+    at the likelihood, some thousand times, and an event loop beside it waits for milliseconds
+    (``benchmarks/test_fit_stall.py``).
+
+    Parameters
+    ----------
+    pnl : (n,) float64
+        Of mean near zero and deviation near one.
+    S : (k + 4, k + 1) float64
+        Work space for k coordinates. Where to start, and where it ended, are the first k of the
+        first row; its last is the cost there.
+    step : float
+        Size of the first simplex; a fifth of it in the mean, whose errors are smaller.
+    closeness : float
+        Ends when all corners are as close as this, and their costs to within 1e-6 of it.
+    most : int
+        Ends after so many steps in any case.
+    """
+    k = S.shape[1] - 1
+    tried, again = k + 2, k + 3
+    S[0, k] = search_cost(pnl, S[0, :k], asymmetric, student)
+    for i in range(1, k + 1):
+        _copy(S, 0, i)
+        S[i, i - 1] += 0.2 * step if i == 1 else step
+        S[i, k] = search_cost(pnl, S[i, :k], asymmetric, student)
+    steps = 0
+    while steps < most:
+        best, worst, next_worst = _ends(S, k)
+        if _close(S, k, best, closeness):
+            break
+        steps += 1
+        _centre(S, k, worst)
+        _try(pnl, S, worst, 1.0, tried, asymmetric, student)
+        if S[tried, k] < S[best, k]:
+            _try(pnl, S, worst, 2.0, again, asymmetric, student)
+            _copy(S, again if S[again, k] < S[tried, k] else tried, worst)
+        elif S[tried, k] < S[next_worst, k]:
+            _copy(S, tried, worst)
+        else:
+            outside = S[tried, k] < S[worst, k]
+            _try(pnl, S, worst, 0.5 if outside else -0.5, again, asymmetric, student)
+            if S[again, k] < min(S[tried, k], S[worst, k]):
+                _copy(S, again, worst)
+            else:
+                _shrink(pnl, S, best, asymmetric, student)
+    best, worst, next_worst = _ends(S, k)
+    _copy(S, best, 0)
+    return steps

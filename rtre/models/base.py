@@ -24,6 +24,8 @@ from rtre.kernels.tail import RESULTS
 from rtre.market import Float64, Int64
 from rtre.windows.lines import Lines
 
+Cadence = Literal["tick", "interval"]
+
 FIT_PENDING = "WARMING: first fit pending"
 BELOW = "the model's ES lies below its VaR"
 
@@ -80,11 +82,17 @@ class Model(abc.ABC):
     """
 
     name: ClassVar[str]  #: as typed after ``--model``: the file's name, ``_`` as ``-``
-    cadence: ClassVar[Literal["tick", "interval"]] = "tick"
-    """``tick``: cheap enough to run on every report. ``interval``: asked about the closed intervals
-    alone, when one closes; until the next close a symbol's numbers follow its exposure.
-    """
     min_obs: ClassVar[int] = 2  #: fewer observations than this never give a number
+
+    @property
+    def cadence(self) -> Cadence:
+        """``tick``: cheap enough to run on every report.
+
+        ``interval``: asked about the closed intervals alone, when one closes; until the next close
+        a symbol's numbers follow its exposure. A model whose options do not change it may say so in
+        a class variable of this name.
+        """
+        return "tick"
 
     @property
     def fits(self) -> bool:
@@ -118,6 +126,13 @@ class Model(abc.ABC):
         """
         return None
 
+    def fit_sample(self, lines: Lines, line: int) -> Float64:
+        """Return what `fit` is given of a line: the P&L of its closed intervals, (n,).
+
+        A model that fits the assets of a book together takes their returns, (assets, n).
+        """
+        return lines.sample(line, closed=True)
+
     @abc.abstractmethod
     def estimate(
         self, pnl: Float64, confidences: Sequence[float], fitted: Any = None
@@ -127,6 +142,12 @@ class Model(abc.ABC):
         ``fitted=None`` means: fit on this sample first, where there is something to fit.
         The horizon is one observation of `pnl`; scaling is the caller's.
         """
+
+    def estimate_line(
+        self, lines: Lines, line: int, confidences: Sequence[float], fitted: Any = None
+    ) -> list[Tail]:
+        """`estimate` of a line's sample; a model that sees more than its P&L says so here."""
+        return self.estimate(lines.sample(line), confidences, fitted)
 
     def evaluate(
         self,
@@ -167,9 +188,9 @@ class Model(abc.ABC):
                 tails = [Tail.invalid(FIT_PENDING)] * len(confidences)
             else:
                 fit = fitted.get(line) if fitted is not None else None
-                sample = lines.sample(line)
                 with blamed(self, lines.names[line]):
-                    tails = _answers(self.estimate(sample, confidences, fit), confidences)
+                    found = self.estimate_line(lines, line, confidences, fit)
+                    tails = _answers(found, confidences)
             for c, tail in enumerate(tails):
                 out[line, c] = (tail.var, tail.es, tail.var_low, tail.var_high, tail.es_se)
                 problem = tail.problem

@@ -95,13 +95,13 @@ class FilteredHistorical(Model):
     of the paths, whose number is a choice); they leave out the error of the volatility.
 
     Cost: none on a tick; on a closed interval one recursion and a sort for each line, and ``steps *
-    paths`` draws where there are steps. A GARCH filter is fitted in a worker, on a schedule, and
-    reused in between.
+    paths`` draws where there is more than one step. A GARCH filter is fitted in a worker, on a
+    schedule, and reused in between; an EWMA is not fitted at all.
 
     Attributes
     ----------
     filter : {"ewma", "garch"}
-        What gives the volatility. An EWMA needs no fit and runs on each tick's cost.
+        What gives the volatility: a recursion with a given `decay`, or a fitted one.
     decay : float
         Of the EWMA.
     asymmetric : bool
@@ -131,6 +131,11 @@ class FilteredHistorical(Model):
     seed: int = attrs.field(default=0, validator=whole(0))
     rule: Rule = attrs.field(default=RULES[0], validator=one_of(*RULES))
     shortfall: Shortfall = attrs.field(default=SHORTFALLS[0], validator=one_of(*SHORTFALLS))
+
+    @property
+    def fits(self) -> bool:
+        """Only a GARCH filter has parameters to find; an EWMA answers from the first close on."""
+        return self.filter == "garch"
 
     def fit(self, pnl: Float64) -> GarchFit | None:
         """Parameters of the GARCH filter in units of the sample's deviation; None for an EWMA."""

@@ -52,7 +52,8 @@ class Garch(Model):
     wrong, which is the larger risk of this model; see `filtered`.
 
     Cost: none on a tick; on a closed interval one pass of the recursion for the numbers and two for
-    each parameter's error; a fit is some thousand passes, in a worker, on a schedule.
+    each parameter's error; a fit is some thousand passes, in a worker, on a schedule, nearly all of
+    them in kernels that do without the GIL.
 
     Attributes
     ----------

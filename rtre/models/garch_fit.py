@@ -14,18 +14,40 @@ from typing import Any
 
 import attrs
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from rtre.errors import DataError
-from rtre.kernels.garch import likelihood_sums, variance_path
+from rtre.kernels.garch import (
+    DF_HIGH,
+    DF_LOW,
+    PERSISTENCE,
+    likelihood_sums,
+    search_cost,
+    simplex_search,
+    unpack,
+    variance_path,
+)
 from rtre.market import Float64
 from rtre.models.sample import deviation_of, mean_of
 
-#: Below, the variance of a t law all but vanishes from the likelihood; above, it is normal.
-DF_LOW, DF_HIGH = 2.05, 300.0
+FAR, NEAR = 0.5, 0.1  #: first steps of the searches, in logarithms
+ROUGH, FINE = 1e-4, 1e-7  #: where they end
+MOST_STEPS = 2000  #: of one search
+MOST_SEARCHES = 8  #: from the best point so far
 
-#: A sample without clusters drives persistence to one, where the long-run variance is lost.
-PERSISTENCE = 0.9999
+
+__all__ = [
+    "DF_HIGH",
+    "DF_LOW",
+    "PERSISTENCE",
+    "GarchFit",
+    "check_flag",
+    "fit_garch",
+    "garch_loglik",
+    "garch_variances",
+    "horizon_variance",
+    "relative_fit",
+]
 
 
 def check_flag(instance: Any, attribute: Any, value: Any) -> None:
@@ -130,20 +152,6 @@ def horizon_variance(fit: GarchFit, following: float, steps: int) -> float:
     return total
 
 
-def _unpack(x: Float64, *, asymmetric: bool, student: bool) -> GarchFit:
-    """Map any real vector to parameters with omega > 0, alpha, beta >= 0 and persistence < 1.
-
-    The shares (alpha of gains / 2, alpha of losses / 2, beta, rest) are a softmax, so the search
-    needs no constraints and gamma may have either sign.
-    """
-    logits = np.array([x[2], x[3] if asymmetric else x[2], x[-1 - student], 0.0])
-    shares = np.exp(logits - np.max(logits))
-    gains, losses, beta, _ = (PERSISTENCE * shares / float(np.sum(shares))).tolist()
-    df = DF_LOW + (DF_HIGH - DF_LOW) / (1.0 + math.exp(-x[-1])) if student else math.inf
-    gamma = 2.0 * (losses - gains) if asymmetric else 0.0
-    return GarchFit(float(x[0]), math.exp(min(x[1], 50.0)), 2.0 * gains, gamma, beta, df)
-
-
 def _start(alpha: float, persistence: float, *, asymmetric: bool, student: bool) -> Float64:
     rest = 1.0 - persistence
     logit = math.log(0.5 * alpha / rest)
@@ -161,7 +169,8 @@ def fit_garch(pnl: Float64, *, asymmetric: bool = False, innovations: str = "nor
 
     QML estimates mean and variance consistently whatever the law of the innovations (Bollerslev
     and Wooldridge 1992). The search works on the sample in units of its deviation, from the best
-    three of nine starts.
+    three of nine starts, and begins anew around the best point until that gains nothing: a simplex
+    can collapse short of the top. Each search is one kernel call that runs without the GIL.
 
     Parameters
     ----------
@@ -182,31 +191,31 @@ def fit_garch(pnl: Float64, *, asymmetric: bool = False, innovations: str = "nor
     unit = deviation_of(pnl, centre, 0)
     scaled = np.ascontiguousarray((pnl - centre) / unit)
 
-    def unpack(x: Float64) -> GarchFit:
-        return _unpack(x, asymmetric=asymmetric, student=student)
-
-    def cost(x: Float64) -> float:
-        if not float(np.max(np.abs(x))) < 60.0:
-            return 1e10
-        value = -garch_loglik(scaled, unpack(x)) / len(scaled)
-        return value if math.isfinite(value) else 1e10
-
     starts = [
         _start(alpha, persistence, asymmetric=asymmetric, student=student)
         for alpha in (0.02, 0.08, 0.2)
         for persistence in (0.7, 0.95, 0.99)
     ]
-    best = None
-    for start in sorted(starts, key=cost)[:3]:
-        found = optimize.minimize(cost, start, method="L-BFGS-B", options={"maxiter": 300})
-        if best is None or found.fun < best.fun:
-            best = found
-    assert best is not None  # three starts were tried
-    # forward differences stop L-BFGS a little early; a simplex from there needs no slopes
-    best = optimize.minimize(
-        cost, best.x, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-13, "maxiter": 2000}
-    )
-    fit = unpack(best.x).scaled(unit)
+    k = len(starts[0])
+    S, best = np.empty((k + 4, k + 1)), np.full(k + 1, math.inf)
+
+    def search(x: Float64, step: float, closeness: float) -> float:
+        """Search from x; return by how much it is better than the best so far."""
+        S[0, :k] = x
+        simplex_search(scaled, S, step, closeness, MOST_STEPS, asymmetric, student)
+        gain = float(best[k] - S[0, k])
+        if gain > 0.0:
+            best[:] = S[0]
+        return gain
+
+    for start in sorted(starts, key=lambda x: search_cost(scaled, x, asymmetric, student))[:3]:
+        search(start, FAR, ROUGH)
+    for turn in range(MOST_SEARCHES):
+        # to either side in turn: what one simplex misses, the other has in its way
+        if search(best[:k], NEAR if turn % 2 == 0 else -NEAR, FINE) < 1e-11 and turn:
+            break
+    mu, omega, alpha, gamma, beta, df = unpack(best[:k], asymmetric, student)
+    fit = GarchFit(mu, omega, alpha, gamma, beta, df if student else math.inf).scaled(unit)
     fit = attrs.evolve(fit, mu=fit.mu + centre)
     return attrs.evolve(fit, loglik=garch_loglik(np.ascontiguousarray(pnl), fit))
 

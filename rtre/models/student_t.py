@@ -147,16 +147,29 @@ def fit_t(pnl: Float64, df: float | None = None) -> FittedT | str:
 
 def best_df(pnl: Float64) -> float | str:
     """Degrees of freedom of highest likelihood; a text says why there are none. See `fit_t`."""
+    return common_df([pnl])
+
+
+def common_df(samples: Sequence[Float64]) -> float | str:
+    """Degrees of freedom that several samples share; each has a location and scale of its own.
+
+    Those of the highest product of likelihoods, as if the samples were independent (a composite
+    likelihood: Varin, Reid and Firth 2011), which needs no correlations and is consistent whatever
+    these are. A text says why there are none.
+    """
     from scipy import optimize  # a quarter of a second, and an estimate does not need it
 
-    scaled, _, unit = _standardised(pnl)
-    if unit == 0.0:
+    standardised = [_standardised(sample) for sample in samples]
+    if any(unit == 0.0 for _, _, unit in standardised):
         return EQUAL
-    at = [0.0, 0.7]
+    at = [(0.0, 0.7)] * len(samples)
 
     def profile(log_df: float) -> float:
-        at[:] = _location_scale(scaled, math.exp(log_df), at[0], at[1] or 0.7)
-        return _score(scaled, math.exp(log_df), *at) if at[1] > 0.0 else math.nan
+        total, df = 0.0, math.exp(log_df)
+        for i, (scaled, _, _) in enumerate(standardised):
+            at[i] = _location_scale(scaled, df, at[i][0], at[i][1] or 0.7)
+            total += _score(scaled, df, *at[i]) if at[i][1] > 0.0 else math.nan
+        return total
 
     ends = [math.log(end) for end in DF_RANGE]
     if profile(ends[1]) >= 0.0:

@@ -372,6 +372,21 @@ class Lines:
             books.refresh(self.floats, self.ints, book)
             pnl = layout.pnl(self.floats, self.ints)[book]
             return np.asarray(pnl[order][complete])
+        _, exposure, returns = self.book_sample(line, closed=closed)
+        return np.asarray(np.sum(exposure[:, None] * returns, axis=0))
+
+    def book_sample(
+        self, line: int, *, closed: bool | None = None
+    ) -> tuple[Int64, Float64, Float64]:
+        """Assets that a book holds, (m,), their exposures, (m,), and their returns, (m, rows).
+
+        The rows are those of `sample`, whose P&L is the sum of exposure times return.
+        """
+        closed = self.closed if closed is None else closed
+        rows = self.rows - 1 if closed and self.rows else self.rows
+        order = (self.oldest + np.arange(rows)) % self.window
+        book = line - self.n_assets
         assets, units = self._held[book]
-        exposure = units * self.prices[assets, layout.CLOSE, None]
-        return np.asarray(np.sum(exposure * self.returns[assets[:, None], order[complete]], axis=0))
+        exposure = units[:, 0] * self.prices[assets, layout.CLOSE if closed else layout.LAST]
+        complete = order[self.missing[book, order] == 0]
+        return assets, exposure, np.asarray(self.returns[assets[:, None], complete])

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtre.errors import DataError
-from rtre.models.common_draws import CommonDraws
+from rtre.models.common_draws import CommonDraws, worst_of_draws
 from rtre.models.gaussian import normal_factors
+from rtre.models.historical import Historical
+from rtre.models.student_t import t_factors
 
 
 def covariance_of(n: int, seed: int) -> np.ndarray:
@@ -70,3 +72,32 @@ def test_a_changed_book_changes_risk_by_the_book_alone() -> None:
 def test_wrong_arguments_are_refused(make: object) -> None:
     with pytest.raises(DataError):
         make()  # type: ignore[operator]
+
+
+@given(st.integers(2, 400), st.integers(0, 10**6), st.booleans())
+def test_the_worst_draws_give_what_all_draws_give(n: int, seed: int, tied: bool) -> None:
+    pnl = np.random.default_rng(seed).standard_t(3.0, n)
+    pnl = np.round(pnl) if tied else pnl
+    levels = (0.6, 0.95, 0.99)
+    assert repr(worst_of_draws(pnl, levels)) == repr(Historical().estimate(pnl, levels))
+
+
+def test_draws_of_a_multivariate_t_have_its_tail_in_every_direction() -> None:
+    common = CommonDraws(3, 400_000, df=4.0)
+    scatter = covariance_of(3, 5)
+    common.set_covariance(scatter)
+    for v in (np.array([1e5, 0.0, 0.0]), np.array([1e5, -2e5, 5e4])):
+        tail = common.estimate(v, [0.99])[0]
+        q, c = t_factors(0.99, 4.0)
+        scale = math.sqrt(v @ scatter @ v)
+        assert tail.var == pytest.approx(q * scale, rel=0.02)  # four errors of the simulation
+        assert abs(tail.es - c * scale) < 4.0 * tail.es_se
+
+
+def test_factors_are_what_pnl_is_the_sum_of() -> None:
+    common = CommonDraws(3, 1000, df=5.0)
+    common.set_covariance(covariance_of(3, 6))
+    v = np.array([1.0, -2.0, 3.0])
+    want = common.pnl(v).copy()
+    np.testing.assert_allclose(v @ common.factors, want[:500], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(common.mapped(common.factors).pnl(v), want, rtol=1e-9, atol=1e-12)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
+from rtre.config import RiskConfig
+from rtre.engine import RiskEngine
+from rtre.market import TickBatch, Universe
 from rtre.models.cornish_fisher import (
     CornishFisher,
     cornish_fisher_factors,
@@ -144,3 +149,30 @@ def test_the_error_is_that_of_leaving_out_one_observation(parameters: str, short
     ):
         jackknife = np.std(numbers) * np.sqrt(len(pnl) - 1.0)
         assert got == pytest.approx(jackknife, rel=0.03)
+
+
+@pytest.mark.parametrize(("parameters", "cadence"), [("moments", "tick"), ("matched", "interval")])
+def test_the_slow_search_runs_when_an_interval_closes_and_not_on_a_tick(
+    parameters: Literal["moments", "matched"], cadence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = CornishFisher(parameters=parameters)
+    assert model.cadence == cadence
+    engine = RiskEngine(
+        Universe(("A",)), {"book": {"A": 1.0}}, RiskConfig(window=60, min_obs=40), model
+    )
+    second = engine.lines.interval_ns
+    prices = 100.0 * np.exp(np.cumsum(np.random.default_rng(12).normal(0.0, 1e-3, 60)))
+    engine.update(TickBatch.of(0, prices, second * np.arange(1, 61)))
+    engine.report(61 * second)
+    asked = []
+    estimate = CornishFisher.estimate
+    monkeypatch.setattr(
+        CornishFisher, "estimate", lambda *given: asked.append(1) or estimate(*given)
+    )
+    for k in range(5):
+        engine.update(TickBatch.of(0, 100.0 + k, 60 * second + 10 + k))
+        engine.report(61 * second)
+    assert bool(asked) == (cadence == "tick")
+    engine.update(TickBatch.of(0, 100.0, 61 * second))
+    engine.report(61 * second)
+    assert asked

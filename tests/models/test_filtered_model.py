@@ -7,7 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from rtre.config import RiskConfig
+from rtre.engine import RiskEngine
 from rtre.errors import DataError
+from rtre.market import TickBatch, Universe
 from rtre.models.filtered import (
     Filtered,
     FilteredHistorical,
@@ -128,3 +131,23 @@ def test_the_promised_share_of_losses_is_beyond_var_when_volatility_clusters() -
 def test_a_wrong_parameter_is_named(wrong: dict[str, object]) -> None:
     with pytest.raises(DataError, match="FilteredHistorical"):
         FilteredHistorical(**wrong)  # type: ignore[arg-type]
+
+
+def test_only_a_garch_filter_waits_for_a_fit() -> None:
+    prices = 100.0 * np.exp(np.cumsum(1e-3 * clustered(150, 11)))
+    for model, waits in (
+        (FilteredHistorical(), False),
+        (FilteredHistorical(steps=3, paths=100), False),
+        (FilteredHistorical(filter="garch"), True),
+    ):
+        assert model.fits == waits
+        config = RiskConfig(window=140)
+        engine = RiskEngine(
+            Universe(("A",)), {"book": {"A": 1.0}}, config, model, inline_fits=False
+        )
+        second = engine.lines.interval_ns
+        engine.update(TickBatch.of(0, prices, second * np.arange(1, 151)))
+        line = engine.report(151 * second)["book"]
+        assert bool(engine.fit_jobs()) == waits
+        assert bool(line.estimates) != waits
+        assert line.model_age_ns is None

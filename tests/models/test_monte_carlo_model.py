@@ -15,7 +15,8 @@ from scipy import stats
 from rtre.errors import DataError
 from rtre.models.gaussian import Gaussian
 from rtre.models.historical import Historical
-from rtre.models.monte_carlo import MonteCarlo, covariance_root, joint_returns, simulated_pnl
+from rtre.models.monte_carlo import MonteCarlo
+from rtre.models.monte_carlo_joint import covariance_root, joint_returns, simulated_pnl
 from rtre.models.student_t import StudentT, fit_t
 
 

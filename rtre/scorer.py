@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rtre.backtest.eprocess import MAX_BET
+from rtre.backtest.eprocess import LEAST_LOOK, MAX_BET
 from rtre.backtest.result import Bool
 from rtre.errors import DataError
 from rtre.kernels import layout
@@ -107,7 +107,7 @@ class Scorer:
         self._state[..., VAR] = self._state[..., ES] = np.nan
         self._state[..., LAST] = -1.0
         tails = [float(tail_probability(c)) for c in confidences]
-        self._levels = np.array([tails, [MAX_BET] * len(tails)])
+        self._levels = np.array([tails, [MAX_BET] * len(tails), [LEAST_LOOK] * len(tails)])
         self._positions(books)
         self._blocks: list[Block] = []
         self._scores = np.empty((0, *shape))

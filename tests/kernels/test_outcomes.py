@@ -115,7 +115,7 @@ def test_forecasts_stay_until_they_are_replaced_and_models_do_not_mix() -> None:
 def test_the_running_bet_on_es_is_that_of_the_batch_over_a_long_run(wide: float) -> None:
     rng = np.random.default_rng(11)
     losses = wide * rng.standard_t(4.0, 3000)
-    var, es = np.exp(rng.normal(0.0, 0.3, (2, 3000))) + [[1.5], [2.5]]
+    var, es = np.exp(rng.normal(0.0, 0.3, (2, 3000))) + np.array([[1.5], [2.5]])
     es = np.maximum(es, var)
     state = fresh()
     wealth = []

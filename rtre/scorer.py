@@ -26,7 +26,9 @@ from rtre.kernels.tail import ES as TAIL_ES
 from rtre.kernels.tail import VAR as TAIL_VAR
 from rtre.market import Float64, Int64
 from rtre.order import tail_probability
-from rtre.track import BLOCK, Block, Track
+from rtre.outcome_log import BLOCK, Block, Log
+from rtre.tested import EVERY, Check
+from rtre.track import Track
 from rtre.windows.lines import Lines
 
 MOST_ROWS = 5000  #: intervals in the log
@@ -116,6 +118,7 @@ class Scorer:
         self._said: Float64 = np.empty((0, *shape, 2))
         self._rows = self._intervals = 0
         self._summary: Track | None = None
+        self._check: Check | None = None
 
     def _positions(self, books: Mapping[str, Mapping[str, float]]) -> None:
         """Lay the tracked positions out as three columns: place, asset, units."""
@@ -169,6 +172,8 @@ class Scorer:
         self._losses[at] = losses
         self._said[at] = forecasts
         self._rows += 1
+        if at % EVERY == 0:  # also right after a block was dropped, so that none is held for long
+            self._check = Check(self._intervals, self._log(), self._confidences)
 
     def _add_block(self) -> None:
         """Begin a block; the oldest is dropped first where the others hold enough.
@@ -204,11 +209,14 @@ class Scorer:
         """VaR and ES that wait for their outcome, a copy, (S, M, C, 2)."""
         return self._state[..., VAR : ES + 1].copy()
 
+    def _log(self) -> Log:
+        unused = -self._rows % self._size  # of the newest block
+        held = len(self._blocks) * self._size - unused
+        return Log(tuple(self._blocks), max(0, held - self._most), held)
+
     def summary(self) -> Track:
         """Everything as it stands; the same object until the next interval closes."""
         if self._summary is None:
-            unused = -self._rows % self._size  # of the newest block
-            held = len(self._blocks) * self._size - unused
             self._summary = Track(
                 lines=tuple(self._lines.names[i] for i in self.tracked.tolist()),
                 models=self._models,
@@ -218,8 +226,7 @@ class Scorer:
                 tails=self._levels[0],
                 served=self._served,
                 counts=self._state.copy(),
-                blocks=tuple(self._blocks),
-                first=max(0, held - self._most),
-                last=held,
+                log=self._log(),
+                check=self._check,
             )
         return self._summary

@@ -350,9 +350,7 @@ def exceedance_residuals(
     return BacktestResult(name, statistic, p_value, law, direction, inputs)
 
 
-def _bootstrapped(
-    values: Float64, statistic: float, draws: int, rng: np.random.Generator
-) -> float:
+def _bootstrapped(values: Float64, statistic: float, draws: int, rng: np.random.Generator) -> float:
     """Share of resamples of the centred values whose studentised mean is as large."""
     m, above = len(values), 0
     centred = values - float(np.mean(values))

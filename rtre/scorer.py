@@ -27,7 +27,7 @@ from rtre.kernels.tail import VAR as TAIL_VAR
 from rtre.market import Float64, Int64
 from rtre.order import tail_probability
 from rtre.outcome_log import BLOCK, Block, Log
-from rtre.tested import EVERY, Check
+from rtre.tested import CHECKED, EVERY, Check
 from rtre.track import Track
 from rtre.windows.lines import Lines
 
@@ -118,7 +118,9 @@ class Scorer:
         self._said: Float64 = np.empty((0, *shape, 2))
         self._rows = self._intervals = 0
         self._summary: Track | None = None
-        self._check: Check | None = None
+        # a cell of a report's tests an interval at most on average, however many there are
+        self._period = max(EVERY, shape[0] * shape[1] * shape[2])
+        self._checks: list[Check | None] = [None] * shape[0]
 
     def _positions(self, books: Mapping[str, Mapping[str, float]]) -> None:
         """Lay the tracked positions out as three columns: place, asset, units."""
@@ -172,8 +174,19 @@ class Scorer:
         self._losses[at] = losses
         self._said[at] = forecasts
         self._rows += 1
-        if at % EVERY == 0:  # also right after a block was dropped, so that none is held for long
-            self._check = Check(self._intervals, self._log(), self._confidences)
+        turn = (self._rows - 1) % self._period
+        for slot in range(-(-turn * len(self._checks) // self._period), len(self._checks)):
+            if slot * self._period // len(self._checks) != turn:
+                break
+            self._renew(slot)
+
+    def _renew(self, slot: int) -> None:
+        """Let the tests of a line be as of now, over the newest `CHECKED` intervals."""
+        log = self._log()
+        first = max(log.first, log.last - CHECKED)
+        unused = first // self._size
+        log = Log(log.blocks[unused:], first - unused * self._size, log.last - unused * self._size)
+        self._checks[slot] = Check(self._intervals, log, self._confidences)
 
     def _add_block(self) -> None:
         """Begin a block; the oldest is dropped first where the others hold enough.
@@ -181,7 +194,10 @@ class Scorer:
         A block is never written again where it was written, so summaries share it as it is.
         """
         if (len(self._blocks) - 1) * self._size >= self._most:
-            del self._blocks[0]
+            dropped = self._blocks.pop(0)
+            for slot, check in enumerate(self._checks):
+                if check is not None and check.log.blocks[0] is dropped:
+                    self._renew(slot)  # else the block would stay in memory
         shape = (self._size, *self._state.shape[:3])
         self._scores, self._hits = np.full(shape, np.nan), np.full(shape, -1, np.int8)
         self._losses = np.full(shape[:2], np.nan)
@@ -227,6 +243,6 @@ class Scorer:
                 served=self._served,
                 counts=self._state.copy(),
                 log=self._log(),
-                check=self._check,
+                checks=tuple(self._checks),
             )
         return self._summary

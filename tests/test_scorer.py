@@ -17,7 +17,7 @@ from rtre.errors import DataError
 from rtre.kernels.outcomes import ES, VAR
 from rtre.market import Float64, TickBatch
 from rtre.outcome_log import BLOCK
-from rtre.tested import COUNTED, DRAWS, EVERY
+from rtre.tested import CHECKED, COUNTED, DRAWS, EVERY
 from rtre.track import Track
 
 
@@ -276,3 +276,34 @@ def test_the_report_has_every_test_as_of_a_check_and_computes_it_once(
     mine["results"]["tuff"]["p_value"] = 7.0
     mine["n"] = 7
     assert checked(found.summary()) == said[-1]
+
+
+def test_lines_are_checked_in_turn_and_no_check_keeps_what_the_log_has_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for most, size in ((80, 7), (2000, 25)):
+        monkeypatch.setattr(scorer, "MOST_ROWS", most)
+        monkeypatch.setattr(scorer, "BLOCK", size)
+        found = make_scorer(4, 2, 1)
+        found._state[..., VAR], found._state[..., ES] = 1.0, 2.0
+        found.outcomes = lambda: np.zeros(4)  # type: ignore[method-assign]
+        seen: list[list[int]] = [[] for _ in range(4)]
+        for _ in range(2200):
+            found.close()
+            track = found.summary()
+            kept = set(map(id, track.log.blocks))
+            for slot, check in enumerate(track.checks):
+                if check is None:
+                    continue
+                assert {id(block) for block in check.log.blocks} <= kept
+                if seen[slot][-1:] != [check.interval]:
+                    seen[slot].append(check.interval)
+        lengths = [
+            len(check.log.scored(s, 0, 0)[0]) for s, check in enumerate(track.checks) if check
+        ]
+        assert all(length == min(found._most, CHECKED) for length in lengths)
+        if size == 25:
+            assert [s[:3] for s in seen] == [
+                [1 + phase, 1 + phase + EVERY, 1 + phase + 2 * EVERY] for phase in (0, 12, 25, 37)
+            ]
+            assert sum(map(len, seen)) == 4 * 2200 // EVERY

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rtre.backtest.eprocess import MAX_BET
+from rtre.backtest.eprocess import LEAST_LOOK, MAX_BET
 from rtre.backtest.result import Bool
 from rtre.errors import DataError
 from rtre.kernels import layout
@@ -26,7 +26,9 @@ from rtre.kernels.tail import ES as TAIL_ES
 from rtre.kernels.tail import VAR as TAIL_VAR
 from rtre.market import Float64, Int64
 from rtre.order import tail_probability
-from rtre.track import BLOCK, Block, Track
+from rtre.outcome_log import BLOCK, Block, Log
+from rtre.tested import CHECKED, EVERY, Check
+from rtre.track import Track
 from rtre.windows.lines import Lines
 
 MOST_ROWS = 5000  #: intervals in the log
@@ -107,7 +109,7 @@ class Scorer:
         self._state[..., VAR] = self._state[..., ES] = np.nan
         self._state[..., LAST] = -1.0
         tails = [float(tail_probability(c)) for c in confidences]
-        self._levels = np.array([tails, [MAX_BET] * len(tails)])
+        self._levels = np.array([tails, [MAX_BET] * len(tails), [LEAST_LOOK] * len(tails)])
         self._positions(books)
         self._blocks: list[Block] = []
         self._scores = np.empty((0, *shape))
@@ -116,6 +118,9 @@ class Scorer:
         self._said: Float64 = np.empty((0, *shape, 2))
         self._rows = self._intervals = 0
         self._summary: Track | None = None
+        # a cell of a report's tests an interval at most on average, however many there are
+        self._period = max(EVERY, shape[0] * shape[1] * shape[2])
+        self._checks: list[Check | None] = [None] * shape[0]
 
     def _positions(self, books: Mapping[str, Mapping[str, float]]) -> None:
         """Lay the tracked positions out as three columns: place, asset, units."""
@@ -169,6 +174,19 @@ class Scorer:
         self._losses[at] = losses
         self._said[at] = forecasts
         self._rows += 1
+        turn = (self._rows - 1) % self._period
+        for slot in range(-(-turn * len(self._checks) // self._period), len(self._checks)):
+            if slot * self._period // len(self._checks) != turn:
+                break
+            self._renew(slot)
+
+    def _renew(self, slot: int) -> None:
+        """Let the tests of a line be as of now, over the newest `CHECKED` intervals."""
+        log = self._log()
+        first = max(log.first, log.last - CHECKED)
+        unused = first // self._size
+        log = Log(log.blocks[unused:], first - unused * self._size, log.last - unused * self._size)
+        self._checks[slot] = Check(self._intervals, log, self._confidences)
 
     def _add_block(self) -> None:
         """Begin a block; the oldest is dropped first where the others hold enough.
@@ -176,7 +194,10 @@ class Scorer:
         A block is never written again where it was written, so summaries share it as it is.
         """
         if (len(self._blocks) - 1) * self._size >= self._most:
-            del self._blocks[0]
+            dropped = self._blocks.pop(0)
+            for slot, check in enumerate(self._checks):
+                if check is not None and check.log.blocks[0] is dropped:
+                    self._renew(slot)  # else the block would stay in memory
         shape = (self._size, *self._state.shape[:3])
         self._scores, self._hits = np.full(shape, np.nan), np.full(shape, -1, np.int8)
         self._losses = np.full(shape[:2], np.nan)
@@ -204,11 +225,14 @@ class Scorer:
         """VaR and ES that wait for their outcome, a copy, (S, M, C, 2)."""
         return self._state[..., VAR : ES + 1].copy()
 
+    def _log(self) -> Log:
+        unused = -self._rows % self._size  # of the newest block
+        held = len(self._blocks) * self._size - unused
+        return Log(tuple(self._blocks), max(0, held - self._most), held)
+
     def summary(self) -> Track:
         """Everything as it stands; the same object until the next interval closes."""
         if self._summary is None:
-            unused = -self._rows % self._size  # of the newest block
-            held = len(self._blocks) * self._size - unused
             self._summary = Track(
                 lines=tuple(self._lines.names[i] for i in self.tracked.tolist()),
                 models=self._models,
@@ -218,8 +242,7 @@ class Scorer:
                 tails=self._levels[0],
                 served=self._served,
                 counts=self._state.copy(),
-                blocks=tuple(self._blocks),
-                first=max(0, held - self._most),
-                last=held,
+                log=self._log(),
+                checks=tuple(self._checks),
             )
         return self._summary

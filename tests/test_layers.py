@@ -14,10 +14,10 @@ HEIGHT = {
     "errors": 0, "units": 1, "checks": 1, "names": 1,
     "market": 2, "figures": 3, "order": 3, "report": 4, "config": 4, "reading": 5,
     "kernels": 5, "windows": 6, "models": 7, "fits": 8, "venues": 8, "portfolio": 8,
-    "statistics": 8, "lineup": 8, "track": 9, "estimators": 9, "scorer": 10,
-    "engine": 11, "backtest": 12,
-    "feeds": 13, "pipeline": 13, "sinks": 13,
-    "warm": 14, "app": 15, "options": 16, "starting": 16, "command": 17, "__main__": 18,
+    "statistics": 8, "lineup": 8, "outcome_log": 8, "tested": 9, "estimators": 9, "track": 10,
+    "scorer": 11, "engine": 12, "backtest": 13,
+    "feeds": 14, "pipeline": 14, "sinks": 14,
+    "warm": 15, "app": 16, "options": 17, "starting": 17, "command": 18, "__main__": 19,
 }  # fmt: skip
 
 # The tests of a forecast are functions of arrays, and the engine scores its own forecasts with

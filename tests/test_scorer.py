@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from engine_support import SECOND, START, make_engine, walk
 from test_track import Recorded
 
-from rtre import scorer
+from rtre import scorer, tested
 from rtre.backtest.battery import run_battery
+from rtre.backtest.eprocess import es_eprocess, var_eprocess
 from rtre.engine import RiskEngine
 from rtre.errors import DataError
 from rtre.kernels.outcomes import ES, VAR
 from rtre.market import Float64, TickBatch
-from rtre.track import BLOCK
+from rtre.outcome_log import BLOCK
+from rtre.tested import CHECKED, COUNTED, DRAWS, EVERY
+from rtre.track import Track
 
 
 def late_fall(engine: RiskEngine, fall: float) -> None:
@@ -97,7 +102,7 @@ def make_scorer(books: int, models: int, levels: int) -> scorer.Scorer:
 def log_bytes(of: scorer.Scorer) -> int:
     return sum(
         part.nbytes
-        for block in of.summary().blocks
+        for block in of.summary().log.blocks
         for part in (block.scores, block.hits, block.losses, block.forecasts)
     )
 
@@ -118,7 +123,7 @@ def test_the_log_never_takes_more_bytes_than_it_may_however_many_lines_there_are
         found.close()
         assert log_bytes(found) <= most
         track = found.summary()
-        assert track.last - track.first == min(n, found._most)
+        assert track.log.last - track.log.first == min(n, found._most)
     assert found._most >= 32
     assert found._most * row > 0.7 * most, "the bytes are used"
     standing = found.summary()["b0"][0]
@@ -155,7 +160,7 @@ def test_the_whole_battery_runs_on_what_the_live_log_holds() -> None:
     said = np.array([row[slot, 1, c] for row in tape.forecasts])
     scored = ~np.isnan(losses) & ~np.isnan(said).any(axis=1)
     losses, var, es = losses[scored], said[scored, 0], said[scored, 1]
-    wanted = run_battery(losses, var, es, confidence, rng=np.random.default_rng(1))
+    wanted = run_battery(losses, var, es, confidence, rng=np.random.default_rng(1), draws=DRAWS)
     assert found.n == len(losses) > 200
     assert [(r.test, r.statistic, r.p_value) for r in found.results] == [
         (r.test, r.statistic, r.p_value) for r in wanted
@@ -163,7 +168,12 @@ def test_the_whole_battery_runs_on_what_the_live_log_holds() -> None:
     assert len(found.results) >= 10
     standing = next(s for s in track.at(name, confidence) if s.model == "ewma")
     assert found.var_bet.e_value == pytest.approx(standing.e_value, rel=1e-9)
-    assert found.es_bet is not None
+    assert found.var_bet.p_value == standing.e_p_value
+    bet = es_eprocess(losses, var, es, confidence)
+    assert found.es_bet.e_value == standing.es_e_value
+    # 1e-9: stakes follow each other, so that a difference in the last bit goes on
+    assert found.es_bet.e_value == pytest.approx(bet.e_value, rel=1e-9)
+    assert found.es_bet.p_value == pytest.approx(bet.p_value, rel=1e-9)
     for wrong in (("nosuch", "ewma", 0.95), (name, "nosuch", 0.95), (name, "ewma", 0.5)):
         with pytest.raises(DataError):
             track.tests(*wrong)
@@ -174,3 +184,126 @@ def test_before_the_first_closed_interval_there_is_nothing_to_test() -> None:
     engine.update(walk(3))
     assert engine.track is not None
     assert engine.track.tests("hedged", "historical", 0.95) is None
+
+
+def test_constant_prices_and_then_one_loss_leave_every_test_with_an_answer() -> None:
+    engine = make_engine("historical", books={"b": {"A": 1.0}}, symbols=("A",), confidence=(0.9,))
+    for i in range(100):
+        engine.update(TickBatch.of(0, 100.0 if i < 98 else 90.0, START + i * SECOND))
+    assert engine.track is not None
+    found = engine.track.tests("b", "historical", 0.9)
+    assert found is not None
+    results = {r.test: r for r in found.results}
+    assert results["acerbi-szekely-z2"].statistic == -np.inf
+    assert results["acerbi-szekely-z2"].p_value == 1.0 / (1.0 + DRAWS)
+    assert "exceedance-residuals" in results
+
+
+def test_the_bets_run_over_the_whole_run_however_little_the_log_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scorer, "MOST_ROWS", 100)
+    monkeypatch.setattr(scorer, "BLOCK", 25)
+    found = make_scorer(1, 1, 1)
+    rng = np.random.default_rng(3)
+    losses = 1.3 * rng.normal(size=900)
+    for loss in losses:
+        found._state[..., VAR], found._state[..., ES] = 1.2816, 1.755
+        found.outcomes = lambda loss=loss: np.array([-loss])  # type: ignore[method-assign, misc]
+        found.close()
+    track = found.summary()
+    tests = track.tests("b0", "m0", 0.9)
+    assert tests is not None
+    assert tests.n == 100
+    var, es = np.full(900, 1.2816), np.full(900, 1.755)
+    for bet, want in (
+        (tests.var_bet, var_eprocess(losses, var, 0.9)),
+        (tests.es_bet, es_eprocess(losses, var, es, 0.9)),
+    ):
+        assert bet.e_value == pytest.approx(want.e_value, rel=1e-9)  # sums of logarithms
+        assert bet.p_value == pytest.approx(want.p_value, rel=1e-9)
+        assert bet.e_value > 20.0
+    standing = track["b0"][0]
+    assert (standing.es_e_value, standing.es_e_p_value) == (
+        tests.es_bet.e_value, tests.es_bet.p_value,
+    )  # fmt: skip
+
+
+def checked(track: Track, m: int = 0) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = track.to_dict()["lines"][0]["standings"][m]["tests"]
+    return found
+
+
+def test_the_report_has_every_test_as_of_a_check_and_computes_it_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[int] = []
+    real = tested.run_battery
+
+    def counted(losses: Any, *rest: Any, **options: Any) -> Any:
+        ran.append(len(losses))
+        return real(losses, *rest, **options)
+
+    monkeypatch.setattr(tested, "run_battery", counted)
+    found, unread = make_scorer(1, 1, 1), make_scorer(1, 1, 1)
+    losses = np.random.default_rng(4).normal(size=2 * EVERY + 30)
+    said = []
+    for i, loss in enumerate(losses):
+        for each in (found, unread):
+            each._state[..., VAR], each._state[..., ES] = 1.2816, 1.755
+            each.outcomes = lambda loss=loss: np.array([-loss])  # type: ignore[method-assign, misc]
+            each.close()
+        if i != EVERY + 5:
+            said.append(checked(found.summary()))
+    assert ran == [1, 1 + EVERY, 1 + 2 * EVERY]
+    assert checked(unread.summary()) == said[-1], "whoever read before"
+    last = 2 * EVERY + 1
+    assert said[-1] is not None
+    assert (said[-1]["interval"], said[-1]["n"]) == (last, last)
+    wanted = real(
+        losses[:last], np.full(last, 1.2816), np.full(last, 1.755), 0.9,
+        rng=np.random.default_rng(1), draws=DRAWS,
+    )  # fmt: skip
+    assert {name: r["p_value"] for name, r in said[-1]["results"].items()} == {
+        r.test: r.p_value for r in wanted if r.test not in COUNTED
+    }
+    assert set(said[-1]["results"]) == {
+        "tuff", "tbf", "duration", "dynamic-quantile", "exceedance-residuals",
+        "acerbi-szekely-z1", "acerbi-szekely-z2",
+    }  # fmt: skip
+    mine = checked(found.summary())
+    assert mine is not None
+    mine["results"]["tuff"]["p_value"] = 7.0
+    mine["n"] = 7
+    assert checked(found.summary()) == said[-1]
+
+
+def test_lines_are_checked_in_turn_and_no_check_keeps_what_the_log_has_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for most, size in ((80, 7), (2000, 25)):
+        monkeypatch.setattr(scorer, "MOST_ROWS", most)
+        monkeypatch.setattr(scorer, "BLOCK", size)
+        found = make_scorer(4, 2, 1)
+        found._state[..., VAR], found._state[..., ES] = 1.0, 2.0
+        found.outcomes = lambda: np.zeros(4)  # type: ignore[method-assign]
+        seen: list[list[int]] = [[] for _ in range(4)]
+        for _ in range(2200):
+            found.close()
+            track = found.summary()
+            kept = set(map(id, track.log.blocks))
+            for slot, check in enumerate(track.checks):
+                if check is None:
+                    continue
+                assert {id(block) for block in check.log.blocks} <= kept
+                if seen[slot][-1:] != [check.interval]:
+                    seen[slot].append(check.interval)
+        lengths = [
+            len(check.log.scored(s, 0, 0)[0]) for s, check in enumerate(track.checks) if check
+        ]
+        assert all(length == min(found._most, CHECKED) for length in lengths)
+        if size == 25:
+            assert [s[:3] for s in seen] == [
+                [1 + phase, 1 + phase + EVERY, 1 + phase + 2 * EVERY] for phase in (0, 12, 25, 37)
+            ]
+            assert sum(map(len, seen)) == 4 * 2200 // EVERY

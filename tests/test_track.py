@@ -252,7 +252,7 @@ def test_memory_is_bounded_and_the_counts_go_on(monkeypatch: pytest.MonkeyPatch)
         engine.update(walk(450, per_interval=1, first=450 * part, seed=part))
         track = engine.track
         assert track is not None
-        assert len(track.blocks) <= 4
+        assert len(track.log.blocks) <= 4
     found = track["b"][0]
     assert found.n > 1700
     assert found.fz0_n == 500
@@ -273,7 +273,7 @@ def test_what_one_reader_does_to_a_track_no_other_sees() -> None:
     mine["intervals"] = -1
     assert json.dumps(report.to_dict()["track"]) == wanted
     arrays = [track.counts, track.served, track.tails]
-    arrays += [a for block in track.blocks for a in (block.scores, block.hits)]
+    arrays += [a for block in track.log.blocks for a in (block.scores, block.hits)]
     for array in arrays:
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0

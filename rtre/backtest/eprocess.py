@@ -25,6 +25,8 @@ from rtre.order import tail_probability
 
 #: No bet stakes more than this, so that one period without an exceedance never ends the game.
 MAX_BET = 0.5
+#: Times ``1 - confidence``: no e-value of ES is looked at for a stake below this.
+LEAST_LOOK = 0.25
 
 
 @attrs.frozen(eq=False)
@@ -91,31 +93,39 @@ def _var_bets(hits: Float64, tail: float) -> Float64:
 def _es_bets(e: Float64, tail: float) -> Float64:
     """Return the bet that would have grown wealth most over the e-values before each period.
 
-    The GREE method of Wang, Wang and Ziegel: the maximum over the bet of the mean of
-    log(1 - bet + bet e), followed by one Newton step a period from the last bet. It starts from
-    the same imagined periods as for VaR. Periods with e = 0 are only counted.
+    The GREE method of Wang, Wang and Ziegel, the maximum over the bet of the mean of
+    ``log(1 - bet + bet e)``, with the sum of these logarithms carried as a parabola: its slope at
+    the last bet and its curve, to which each period adds its own. The next bet is the top of it.
+    So a bet needs three numbers of the past, however long that is, and `rtre.kernels.outcomes`
+    takes the same steps live. It starts from the same imagined periods as for VaR.
+
+    An e-value of many times ``1/tail`` bends most at a bet of 0, where its parabola would hold the
+    next bets down for thousands of periods. It is looked at from `LEAST_LOOK` tails up.
+
+    Notes
+    -----
+    The maximum over all e-values anew, a Newton step a period, found as much and cost the square of
+    the length: at 97.5 % over 1,000 periods, rejected at 5 % when losses are 1.15 times as wide as
+    the forecast 76 % of runs (the parabola 77 %), when only ES is too low 66 % (66 %), when the
+    forecast is right 1 % (1 %); log wealth for losses of twice the width is 265 (227).
     """
     bets = np.empty(len(e))
-    seen = np.empty(len(e) + 1)
-    seen[0], count, calm, bet = 1.0 / tail - 1.0, 1, 1.0 / tail - 1.0, 0.0
+    slope, curve, bet = 0.0, (1.0 / tail - 1.0) / tail, 0.0
     for t, value in enumerate(e.tolist()):
-        gain = seen[:count]
-        odds = gain / (1.0 + bet * gain)
-        slope = float(np.sum(odds)) - calm / (1.0 - bet)
-        curve = float(np.sum(odds * odds)) + calm / (1.0 - bet) ** 2
-        bet = min(max(bet + slope / curve, 0.0), MAX_BET)
-        bets[t] = bet
-        if value == 0.0:
-            calm += 1.0
-        elif value < math.inf:
-            seen[count] = value - 1.0
-            count += 1
+        top = min(max(bet + slope / curve, 0.0), MAX_BET)
+        slope -= curve * (top - bet)
+        bets[t] = bet = top
+        at = max(bet, LEAST_LOOK * tail)
+        gain = value - 1.0
+        odds = gain / (1.0 + at * gain) if gain < 1e300 else 1.0 / at
+        slope += odds + odds * odds * (at - bet)
+        curve += odds * odds
     return bets
 
 
 def _grow(e: Float64, bets: Float64) -> Float64:
     """Log wealth. An infinite e with a stake makes it infinite; without a stake it is not seen."""
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         steps = np.where(bets > 0.0, np.log1p(bets * (e - 1.0)), 0.0)
     return np.asarray(np.cumsum(steps))
 
@@ -154,7 +164,8 @@ def es_eprocess(
     Its mean is at most one if VaR is right and ES is right or too high, and above one if ES is too
     low, whatever VaR is (Wang, Wang and Ziegel; it is the bound of Rockafellar and Uryasev). A
     wrong VaR beside a right ES also raises the mean: a rejection speaks against the pair. Where ES
-    equals VaR, a loss beyond them is impossible under the forecast and e is inf.
+    equals VaR, a loss beyond them is impossible under the forecast and e is inf. No loss beats an
+    infinite ES: e is 0. Beyond a VaR of minus infinity it tends to 1/tail.
 
     Parameters
     ----------
@@ -168,10 +179,18 @@ def es_eprocess(
     lost, quantile, shortfall = as_series(losses=losses, var=var, es=es)
     if np.any(shortfall < quantile):
         raise DataError("ES is below VaR")
-    over = np.maximum(lost - quantile, 0.0)
     tail = float(tail_probability(confidence))
-    room = tail * (shortfall - quantile)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        e = np.where(over > 0.0, over / room, 0.0)
+    e = _es_e_values(lost, quantile, shortfall, tail)
     bets = _es_bets(e, tail) if bet is None else _fixed(len(e), bet)
     return EProcess(_grow(e, bets), bets, confidence, "es")
+
+
+def _es_e_values(lost: Float64, quantile: Float64, shortfall: Float64, tail: float) -> Float64:
+    """E-values of ES, with what they tend to where the formula has no answer."""
+    big = np.maximum(np.maximum(abs(lost), abs(quantile)), abs(shortfall)) > 1e300
+    h = np.where(big, 0.5, 1.0)  # differences of halves do not overflow
+    with np.errstate(all="ignore"):
+        e = (h * lost - h * quantile) / (h * shortfall - h * quantile) / tail
+    calm = (lost <= quantile) | np.isposinf(shortfall)
+    impossible = (shortfall <= quantile) | np.isposinf(lost)
+    return np.select([calm, impossible, np.isneginf(quantile)], [0.0, math.inf, 1.0 / tail], e)

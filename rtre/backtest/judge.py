@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 
-from rtre.backtest.battery import run_battery
+from rtre.backtest.battery import es_problem, run_battery
 from rtre.backtest.eprocess import EProcess, es_eprocess, var_eprocess
 from rtre.backtest.exceedances import exceedances
 from rtre.backtest.result import BacktestResult, Bool
@@ -176,21 +176,10 @@ def _mean(values: Float64) -> float | None:
 def _tests(
     losses: Float64, var: Float64, es: Float64, confidence: float, seed: int
 ) -> tuple[tuple[BacktestResult, ...], EProcess | None, list[str]]:
-    notes = []
-    try:
-        tests = run_battery(losses, var, es, confidence, rng=np.random.default_rng(seed))
-    except DataError as error:
-        notes.append(f"tests of ES: {error}")
-        tests = run_battery(losses, var, None, confidence, rng=np.random.default_rng(seed))
-    es_bet = None
-    if np.isfinite(es).all():
-        try:
-            es_bet = es_eprocess(losses, var, es, confidence)
-        except DataError as error:
-            notes.append(f"bet against ES: {error}")
-    else:
-        notes.append(f"{int(np.count_nonzero(~np.isfinite(es)))} forecasts have no finite ES")
-    return tests, es_bet, notes
+    tests = run_battery(losses, var, es, confidence, rng=np.random.default_rng(seed))
+    if problem := es_problem(losses, var, es):
+        return tests, None, [problem]
+    return tests, es_eprocess(losses, var, es, confidence), []
 
 
 def hold_tournament(

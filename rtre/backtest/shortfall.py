@@ -19,6 +19,12 @@ from rtre.models.gaussian import normal_factors
 from rtre.models.student_t import t_factors
 from rtre.order import tail_probability
 
+#: Resampled values in memory at a time.
+_AT_ONCE = 1_000_000
+
+#: Begins the note of a test that could not divide by ES.
+NOT_POSITIVE = "ES is not positive"
+
 
 def _series(
     losses: npt.ArrayLike, var: npt.ArrayLike, es: npt.ArrayLike
@@ -36,7 +42,8 @@ def z1_statistic(losses: npt.ArrayLike, var: npt.ArrayLike, es: npt.ArrayLike) -
     """``1 - mean of loss/ES over the exceedances``; 0 where there is none.
 
     Acerbi and Szekely, Backtesting expected shortfall, Risk (2014), test 1, in losses. Below zero
-    when losses beyond VaR are larger than ES. ES must be positive where there is an exceedance.
+    when losses beyond VaR are larger than ES. Where an ES is not positive there is no ratio: a loss
+    above it counts as infinitely large, which makes Z1 minus infinity, and any other as one.
     """
     lost, quantile, shortfall = _series(losses, var, es)
     ratios = _ratios(lost, quantile, shortfall)
@@ -49,7 +56,7 @@ def z2_statistic(
     """``1 - sum of loss/ES over the exceedances / (n tail)``; 1 where there is none.
 
     Acerbi and Szekely (2014), test 2, in losses. Below zero when exceedances are too many, too
-    large, or both; ``1 - Z2 = (1 - Z1) x / (n tail)``.
+    large, or both; ``1 - Z2 = (1 - Z1) x / (n tail)``. Where an ES is not positive, as for Z1.
     """
     lost, quantile, shortfall = _series(losses, var, es)
     ratios = _ratios(lost, quantile, shortfall)
@@ -58,9 +65,10 @@ def z2_statistic(
 
 def _ratios(lost: Float64, quantile: Float64, shortfall: Float64) -> Float64:
     hit = lost > quantile
-    if np.any(shortfall[hit] <= 0.0):
-        raise DataError("ES is not positive in a period with an exceedance: no ratio exists")
-    return np.asarray(lost[hit] / shortfall[hit])
+    loss, said = lost[hit], shortfall[hit]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = np.where(said > 0.0, loss / said, np.where(loss > said, math.inf, 1.0))
+    return np.asarray(found)
 
 
 def _tail_ratios(
@@ -236,10 +244,15 @@ def acerbi_szekely(
         critical value (5 % in 250 periods at 97.5 %: -0.70 normal, -0.81 for df = 3).
     draws : int
         The p-value is ``(1 + number of draws at or below the statistic) / (1 + draws)``.
+
+    Notes
+    -----
+    An ES that is not positive where a loss beat VaR, as after a calm without a single loss, makes
+    the statistic minus infinity where the loss is above ES too: the p-value is the least there is.
     """
     if statistic not in ("z1", "z2"):
         raise DataError(f"statistic must be z1 or z2, got {statistic!r}")
-    lost, quantile, _ = _series(losses, var, es)
+    lost, quantile, shortfall = _series(losses, var, es)
     n, x = len(lost), int(np.count_nonzero(lost > quantile))
     if statistic == "z1":
         value = z1_statistic(losses, var, es)
@@ -250,6 +263,8 @@ def acerbi_szekely(
     note = ""
     if statistic == "z1" and x == 0:
         p_value, note = 1.0, "no exceedance: the size of losses beyond VaR cannot be tested"
+    elif without := int(np.count_nonzero((lost > quantile) & (shortfall <= 0.0))):
+        note = f"{NOT_POSITIVE} in {without} of {x} exceedances: a loss above it counts as infinite"
     law = f"simulated, {draws} draws, {'normal' if df is None else f't({df:g})'}"
     return BacktestResult(
         f"acerbi-szekely-{statistic}",
@@ -262,12 +277,22 @@ def acerbi_szekely(
     )
 
 
+def _near_one(values: Float64, scale: Float64) -> Float64:
+    """``values / scale`` times the power of two that brings the largest near one.
+
+    A studentised mean is the same for any multiple; squares neither overflow nor vanish.
+    """
+    (top, up), (bottom, down) = np.frexp(values), np.frexp(scale)
+    power = np.where(top == 0.0, np.iinfo(np.int32).min // 2, up - down)
+    return np.asarray(np.ldexp(top / bottom, np.maximum(power - np.max(power), -2000)))
+
+
 def _studentised(values: Float64) -> float:
     """``mean / (sd / sqrt(m - 1))`` with the population sd; inf with the sign where sd is 0."""
-    mean = float(np.mean(values))
-    if float(np.min(values)) == float(np.max(values)):
+    mean, sd = float(np.mean(values)), float(np.std(values))
+    if float(np.min(values)) == float(np.max(values)) or not sd:
         return math.copysign(math.inf, mean) if mean else 0.0
-    return mean / (float(np.std(values)) / math.sqrt(len(values) - 1))
+    return mean / (sd / math.sqrt(len(values) - 1))
 
 
 def exceedance_residuals(
@@ -289,7 +314,8 @@ def exceedance_residuals(
     ----------
     losses, var, es : (n,) array_like
     scale : (n,) array_like, optional
-        Volatility forecasts, to make residuals of calm and wild times comparable. None: raw.
+        Volatility forecasts, or what they are a multiple of, to make residuals of calm and wild
+        times comparable. None: raw.
     rng : numpy.random.Generator, optional
         None: normal p-value. A generator: bootstrap of the centred residuals, which is better for
         the few, skew values that exceedances are.
@@ -302,29 +328,39 @@ def exceedance_residuals(
     """
     lost, quantile, shortfall = _series(losses, var, es)
     hit = lost > quantile
-    values = (lost - shortfall)[hit]
+    values, sigma = 0.5 * lost[hit] - 0.5 * shortfall[hit], np.ones(int(np.count_nonzero(hit)))
     if scale is not None:
-        (sigma, _) = as_series(scale=scale, losses=losses)
-        if np.any(sigma[hit] <= 0.0):
-            raise DataError("scale must be positive in a period with an exceedance")
-        values = values / sigma[hit]
+        sigma = as_series(scale=scale, losses=losses)[0][hit]
+        if np.any(sigma <= 0.0) or np.any(np.isinf(sigma)):
+            raise DataError("scale must be positive and finite in a period with an exceedance")
     m = len(values)
     inputs = {"n": len(lost), "x": m}
     name = "exceedance-residuals"
     if m < 2:
         note = f"{m} exceedances: a mean needs at least two to have an error"
         return BacktestResult(name, 0.0, 1.0, "normal(0, 1)", "in line", inputs, note)
+    values = _near_one(values, sigma)
     statistic = _studentised(values)
     direction = direction_of(float(np.mean(values)), 0.0)
     if rng is None:
         p_value = float(special.ndtr(-statistic))
         return BacktestResult(name, statistic, p_value, "normal(0, 1)", direction, inputs)
-    centred = values - float(np.mean(values))
-    picked = centred[rng.integers(0, m, (draws, m))]
-    means, sds = np.mean(picked, axis=1), np.std(picked, axis=1)
-    # a resample of one value over and over has no spread: it counts as far out, with its sign
-    wide = np.where(sds > 0.0, sds, np.finfo(np.float64).tiny)
-    drawn = means / wide * math.sqrt(m - 1)
-    p_value = (1.0 + int(np.count_nonzero(drawn >= statistic))) / (1.0 + draws)
+    p_value = _bootstrapped(values, statistic, draws, rng)
     law = f"bootstrap, {draws} draws"
     return BacktestResult(name, statistic, p_value, law, direction, inputs)
+
+
+def _bootstrapped(values: Float64, statistic: float, draws: int, rng: np.random.Generator) -> float:
+    """Share of resamples of the centred values whose studentised mean is as large."""
+    m, above = len(values), 0
+    centred = values - float(np.mean(values))
+    rows = max(1, _AT_ONCE // m)
+    for start in range(0, draws, rows):
+        picked = centred[rng.integers(0, m, (min(rows, draws - start), m))]
+        means, sds = np.mean(picked, axis=1), np.std(picked, axis=1)
+        # a resample of one value over and over has no spread: it counts as far out, with its sign
+        wide = np.where(sds > 0.0, sds, np.finfo(np.float64).tiny)
+        with np.errstate(over="ignore"):
+            drawn = means / wide * math.sqrt(m - 1)
+        above += int(np.count_nonzero(drawn >= statistic))
+    return (1.0 + above) / (1.0 + draws)

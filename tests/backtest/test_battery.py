@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 
+import attrs
 import numpy as np
 import pytest
 
 from rtre.backtest.battery import run_battery
+from rtre.backtest.judge import judge
 from rtre.backtest.prices import PricePanel
 from rtre.backtest.result import BacktestResult
+from rtre.backtest.rolling import LineForecasts
 from rtre.backtest.run import run_backtest
+from rtre.backtest.shortfall import exceedance_residuals
 
 COVERAGE = {
     "binomial",
@@ -53,6 +57,58 @@ def test_no_number_of_exceedances_breaks_any_test(beaten: int, first: bool) -> N
         for result in results:
             assert not math.isnan(result.statistic)
             assert 0.0 <= result.p_value <= 1.0
+
+
+@pytest.mark.parametrize("es", [0.0, -1.0])
+@pytest.mark.filterwarnings("error")
+def test_an_es_that_cannot_be_divided_by_still_has_every_test(es: float) -> None:
+    losses = np.zeros(40)
+    losses[[20, 25, 30]] = 1.0, 2.0, 4.0
+    rng = np.random.default_rng(7)
+    found = run_battery(losses, np.full(40, es), np.full(40, es), 0.9, rng=rng, draws=500)
+    results = {r.test: r for r in found}
+    assert set(results) == COVERAGE | OF_ES | {"dynamic-quantile"}
+    for name in ("acerbi-szekely-z1", "acerbi-szekely-z2"):
+        assert (results[name].statistic, results[name].p_value) == (-math.inf, 1 / 501)
+        assert "ES is not positive" in results[name].note
+        assert results[name].direction == "too low"
+    residuals = results["exceedance-residuals"]
+    raw = exceedance_residuals(losses, np.full(40, es), np.full(40, es))
+    assert residuals.statistic == raw.statistic > 0.0
+    assert "not standardised: ES is not positive" in residuals.note
+
+
+def test_a_backtest_of_constant_prices_and_one_loss_keeps_the_tests_of_es() -> None:
+    losses = np.zeros((60,))
+    losses[50] = 1.0
+    dates = np.datetime64("2020-01-01") + np.arange(60)
+    zeros = np.zeros((1, 60, 1))
+    forecasts = LineForecasts("b", True, dates, losses, zeros[0, :, 0], zeros, zeros, ({},))
+    verdict = judge(forecasts, 0, 0, "historical", 0.9)
+    assert {t.test for t in verdict.tests} >= OF_ES
+    assert verdict.es_bet is not None
+    below = attrs.evolve(forecasts, es=zeros - 1.0)
+    verdict = judge(below, 0, 0, "historical", 0.9)
+    assert verdict.es_bet is None
+    assert "ES is below VaR in 60 of 60 periods" in verdict.notes
+
+
+def test_residuals_are_over_the_es_of_their_period_unless_raw_ones_are_asked_for() -> None:
+    rng = np.random.default_rng(3)
+    sd = np.exp(rng.normal(0.0, 1.0, 800))
+    losses, var, es = sd * rng.normal(size=800), 1.6 * sd, 2.0 * sd
+    found = {
+        kind: run_battery(losses, var, es, 0.95, rng=np.random.default_rng(1), residuals=kind)  # type: ignore[arg-type]
+        for kind in ("standardised", "raw")
+    }
+    of = {kind: {r.test: r for r in results} for kind, results in found.items()}
+    standard = of["standardised"].pop("exceedance-residuals")
+    raw = of["raw"].pop("exceedance-residuals")
+    assert of["standardised"] == of["raw"]
+    assert raw == exceedance_residuals(losses, var, es)
+    assert standard.statistic == exceedance_residuals(losses, var, es, scale=es).statistic
+    assert standard.law == "bootstrap, 20000 draws"
+    assert [r.test for r in found["raw"]] == [r.test for r in found["standardised"]]
 
 
 def test_a_right_model_passes_and_a_wrong_one_fails() -> None:

@@ -101,6 +101,40 @@ def test_an_impossible_loss_is_infinite_evidence_once_there_is_a_stake() -> None
     assert not np.isnan(es_eprocess(losses, var, var, 0.975).log_wealth).any()
 
 
+@pytest.mark.parametrize(
+    ("lost", "var", "es", "e"),
+    [
+        (0.0, math.inf, math.inf, 0.0),
+        (math.inf, math.inf, math.inf, 0.0),
+        (9.0, 1.0, math.inf, 0.0),
+        (9.0, -math.inf, 1.0, 40.0),
+        (9.0, -math.inf, -math.inf, math.inf),
+        (math.inf, 1.0, 2.0, math.inf),
+        (1e308, -1e308, 1e308, 40.0),
+        (3e-320, 1e-320, 2e-320, 80.0),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_forecasts_at_the_ends_of_the_range_have_a_defined_e_value(
+    lost: float, var: float, es: float, e: float
+) -> None:
+    got = es_eprocess([lost], [var], [es], 0.975, bet=0.5)
+    want = math.log(0.5 + 0.5 * e) if e < math.inf else math.inf
+    assert got.log_wealth[0] == pytest.approx(want, rel=1e-3)  # subnormals have few digits
+    adaptive = es_eprocess([lost] * 9, [var] * 9, [es] * 9, 0.975)
+    assert not np.isnan(adaptive.log_wealth).any()
+    assert np.isfinite(adaptive.bets).all()
+
+
+def test_one_huge_loss_does_not_hold_the_stakes_down_ever_after() -> None:
+    losses = np.full(400, 5.0)
+    var, es = np.full(400, VAR), np.full(400, ES)
+    usual = es_eprocess(losses, var, es, 0.975)
+    losses[0] = 1e200
+    process = es_eprocess(losses, var, es, 0.975)
+    assert process.bets[20] > 0.7 * usual.bets[20] > 0.02
+
+
 def test_long_runs_neither_overflow_nor_vanish() -> None:
     n = 200_000
     lost = var_eprocess(np.zeros(n), np.ones(n), 0.99, bet=0.5)

@@ -194,7 +194,7 @@ def test_the_bootstrap_agrees_with_the_normal_law_on_many_exceedances() -> None:
 
 @pytest.mark.parametrize(
     ("var", "es", "words"),
-    [(2.0, 1.0, "ES is below VaR"), (1.0, math.inf, "finite"), (-2.0, -1.0, "not positive")],
+    [(2.0, 1.0, "ES is below VaR"), (1.0, math.inf, "finite")],
 )
 def test_forecasts_that_make_no_sense_are_refused(var: float, es: float, words: str) -> None:
     with pytest.raises(DataError, match=words):
@@ -209,3 +209,30 @@ def test_wrong_options_are_named() -> None:
         simulate_z(10, 0.975, 10, rng, df=1.0)
     with pytest.raises(DataError, match="scale must be positive"):
         exceedance_residuals([3.0, 3.0], [1.0, 1.0], [2.0, 2.0], scale=[0.0, 1.0])
+
+
+@pytest.mark.parametrize("unit", [5e-324 * 2**60, 1e-170, 1.0, 1e170, 1.5e307])
+@pytest.mark.parametrize("scale", [None, 1e-300, 1.0, 1e300])
+@pytest.mark.filterwarnings("error")
+def test_residuals_are_tested_the_same_whatever_the_unit_of_money(
+    unit: float, scale: float | None
+) -> None:
+    losses, zero, var = np.array([1.0, 3.0, 5.0, -2.0]), np.zeros(4), np.full(4, 0.5)
+    want = exceedance_residuals(losses, zero, var, rng=np.random.default_rng(2), draws=200)
+    got = exceedance_residuals(
+        unit * losses, zero, unit * var, rng=np.random.default_rng(2), draws=200,
+        scale=None if scale is None else np.full(4, scale),
+    )  # fmt: skip
+    assert got.statistic == pytest.approx(want.statistic, rel=1e-12)  # units round
+    assert got.p_value == want.p_value
+    mixed = exceedance_residuals([1e300, 2.0, -2.0], [-3.0] * 3, [-1.0] * 3)
+    assert 0.0 < mixed.statistic < math.inf
+    with pytest.raises(DataError, match="positive and finite"):
+        exceedance_residuals(losses, zero, var, scale=np.full(4, math.inf))
+
+
+def test_where_es_is_not_positive_a_loss_above_it_has_an_infinite_ratio_and_no_other() -> None:
+    assert z1_statistic([1.0, 3.0], [0.0, 0.0], [0.0, 2.0]) == -math.inf
+    assert z2_statistic([1.0, 3.0], [0.0, 0.0], [0.0, 2.0], 0.9) == -math.inf
+    below = z1_statistic([-2.0, 0.0], [-3.0, 0.0], [-1.0, 0.0])
+    assert below == 0.0, "the loss is beyond VaR, and not above ES"

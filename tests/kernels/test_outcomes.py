@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtre.backtest.eprocess import MAX_BET, var_eprocess
+from rtre.backtest.eprocess import LEAST_LOOK, MAX_BET, es_eprocess, var_eprocess
 from rtre.backtest.exceedances import Counts, exceedances
 from rtre.backtest.scores import fz0
 from rtre.errors import DataError
@@ -26,7 +26,7 @@ def fresh(models: int = 1) -> np.ndarray:
 
 
 def levels() -> np.ndarray:
-    return np.array([[1.0 - c for c in (0.95, 0.99)], [MAX_BET] * 2]).round(12)
+    return np.array([[1.0 - c for c in LEVELS], [MAX_BET] * 2, [LEAST_LOOK] * 2]).round(12)
 
 
 number = st.one_of(
@@ -70,6 +70,13 @@ def test_interval_by_interval_it_counts_and_scores_what_the_batch_functions_do(
         # 1e-12: logarithms of two libraries, summed
         assert row[k.LOG_WEALTH] == pytest.approx(bet.log_wealth[-1], rel=1e-12, abs=1e-12)
         assert math.exp(-row[k.PEAK]) == pytest.approx(bet.p_value, rel=1e-12)
+        sound = es >= var
+        if sound.any():
+            bet = es_eprocess(losses[sound], var[sound], es[sound], confidence)
+            # stakes follow each other, so that a difference in the last bit goes on
+            assert row[k.ES_LOG_WEALTH] == pytest.approx(bet.log_wealth[-1], rel=1e-9, abs=1e-9)
+            assert math.exp(-row[k.ES_PEAK]) == pytest.approx(bet.p_value, rel=1e-9)
+        assert not np.isnan(row[k.ES_LOG_WEALTH :]).any()
         for at, values in zip(np.flatnonzero(used), zip(losses, var, es, strict=True), strict=True):
             try:
                 with np.errstate(all="ignore"):
@@ -102,3 +109,37 @@ def test_forecasts_stay_until_they_are_replaced_and_models_do_not_mix() -> None:
     assert (state[0, 0, :, k.UNFORECAST] == 1).all()
     assert (state[0, 1, :, k.HITS] == 1).all()
     assert (state[0, 1, :, k.VAR] == 1.0).all()
+
+
+@pytest.mark.parametrize("wide", [0.7, 1.0, 1.4, 3.0])
+def test_the_running_bet_on_es_is_that_of_the_batch_over_a_long_run(wide: float) -> None:
+    rng = np.random.default_rng(11)
+    losses = wide * rng.standard_t(4.0, 3000)
+    var, es = np.exp(rng.normal(0.0, 0.3, (2, 3000))) + np.array([[1.5], [2.5]])
+    es = np.maximum(es, var)
+    state = fresh()
+    wealth = []
+    for i in range(3000):
+        state[..., k.VAR], state[..., k.ES] = var[i], es[i]
+        k.score_outcomes(state, losses[i : i + 1], levels())
+        wealth.append(state[0, :, :, k.ES_LOG_WEALTH].ravel().copy())
+    for c, confidence in enumerate(LEVELS):
+        bet = es_eprocess(losses, var, es, confidence)
+        got = np.array(wealth)[:, c]
+        assert got == pytest.approx(bet.log_wealth, rel=1e-9, abs=1e-9)  # as above
+        assert state[0, 0, c, k.ES_PEAK] == pytest.approx(max(bet.log_wealth.max(), 0.0), rel=1e-9)
+
+
+def test_wealth_of_the_bet_on_es_leaves_the_range_of_floats_and_stays_a_number() -> None:
+    state = fresh()
+    state[..., k.VAR], state[..., k.ES] = 1.0, 1.5
+    for _ in range(3000):
+        k.score_outcomes(state, np.array([9.0]), levels())
+    assert (state[..., k.ES_LOG_WEALTH] > 1000.0).all()
+    state[..., k.ES] = 1.0  # no loss beyond it is possible
+    k.score_outcomes(state, np.array([9.0]), levels())
+    for _ in range(5):
+        k.score_outcomes(state, np.array([0.0]), levels())
+    assert np.isposinf(state[..., k.ES_LOG_WEALTH]).all()
+    assert np.isposinf(state[..., k.ES_PEAK]).all()
+    assert np.isfinite(state[..., k.ES_BET :]).all()

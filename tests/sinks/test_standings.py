@@ -16,12 +16,13 @@ from rtre.config import RiskConfig
 from rtre.engine import RiskEngine
 from rtre.kernels.outcomes import FIELDS, HITS, LOG_WEALTH, MASKED, N00, N01, N10, N
 from rtre.market import TickBatch, Universe
+from rtre.outcome_log import BLOCK, Block, Log
 from rtre.report import RiskReport
 from rtre.sinks import jsonl
 from rtre.sinks.standings import closing, state
 from rtre.sinks.summary import summary
 from rtre.sinks.table import render
-from rtre.track import BLOCK, Block, Track
+from rtre.track import Track
 
 
 def make_track(
@@ -48,7 +49,7 @@ def make_track(
     block = Block(scores, marks, np.zeros((BLOCK, shape[0])), np.ones((BLOCK, *shape, 2)))
     return Track(
         lines, models, (0.95, 0.99), 1_000_000_000, n, np.array([0.05, 0.01]),
-        np.ones(shape[:2], np.bool_), counts, (block,), 0, n,
+        np.ones(shape[:2], np.bool_), counts, Log((block,), 0, n),
     )  # fmt: skip
 
 

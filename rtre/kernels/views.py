@@ -9,11 +9,10 @@ arrays that carry none, and numba's optimiser then removes the counting altogeth
 Called from Python, `cut` and the functions marked with `@view` are plain numpy, whose slices keep
 their arena alive as usual.
 
-Nor is a view compiled. It is called once, at import, with stand-ins for the arenas, which write down
-what it reads and adds up; each call in a kernel becomes these few instructions. (As a function that
-is compiled and put in place of each call, `numba.extending.overload`, a view had a library of its
-own for each set of options among its callers: 6 of the 77 s of a cold start, for nothing that is
-kept.)
+Nor is a view compiled. It is called once, at import, with stand-ins for the arenas, which write
+down what it reads and adds up; each call in a kernel becomes these few instructions. (As a function
+that is compiled and put in place of each call, `numba.extending.overload`, a view had a library of
+its own for each set of options among its callers: 6 of the 78 s of a cold start.)
 """
 
 from __future__ import annotations
@@ -30,8 +29,10 @@ from numba.np import arrayobj as _arrayobj
 
 from rtre.market import Float64, Int64
 
-# numba has no types of its own for it
+# numba has no types of its own for these
 arrayobj: Any = _arrayobj
+typing: Any = type_callable
+lowering: Any = lower_builtin
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _A = TypeVar("_A", Float64, Int64)
@@ -63,9 +64,9 @@ def view(function: _F) -> _F:
         arenas = [context.make_array(kind)(context, builder, value) for kind, value in kinds]
         return _instructions(context, builder, signature.return_type, arenas, found)
 
-    typer = (lambda F: typed(F)) if len(names) == 1 else (lambda F, I: typed(F, I))  # noqa: E741
-    type_callable(function)(lambda context: typer)
-    lower_builtin(function, *len(names) * [types.Array])(generate)
+    typer: Any = (lambda F: typed(F)) if len(names) == 1 else (lambda F, I: typed(F, I))  # noqa: E741, PLW0108
+    typing(function)(lambda context: typer)
+    lowering(function, *len(names) * [types.Array])(generate)
     return function
 
 

@@ -15,7 +15,6 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from rtre.backtest.battery import run_battery
 from rtre.backtest.eprocess import EProcess, es_eprocess, var_eprocess
 from rtre.backtest.result import BacktestResult, Bool
 from rtre.backtest.running import ZONES, coverage_figures, zones
@@ -214,7 +213,8 @@ class Track:
         Notes
         -----
         Cost: milliseconds, a tenth of a second where a p-value is simulated for a number of
-        intervals for the first time. Once per closed interval, however often it is asked.
+        intervals for the first time. Once per closed interval, however often it is asked. The
+        first call of a process imports scipy's statistics, which takes most of a second.
         """
         key = (line, model, confidence)
         if key not in self._tested:
@@ -227,6 +227,9 @@ class Track:
 
     def _run_tests(self, line: str, model: str, confidence: float) -> Tests | None:
         slot, m = self.lines.index(line), self.models.index(model)
+        # here, because scipy's statistics behind it are a third of a warm start
+        from rtre.backtest.battery import run_battery
+
         c, rows = self.confidences.index(confidence), slice(self.first, self.last)
         if not self.blocks:
             return None

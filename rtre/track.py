@@ -214,7 +214,7 @@ class Track:
         -----
         Cost: milliseconds, a tenth of a second where a p-value is simulated for a number of
         intervals for the first time. Once per closed interval, however often it is asked. The
-        first call of a process imports scipy's statistics, which takes most of a second.
+        first call of a process imports scipy's statistics, too: a good part of a second.
         """
         key = (line, model, confidence)
         if key not in self._tested:
@@ -227,7 +227,7 @@ class Track:
 
     def _run_tests(self, line: str, model: str, confidence: float) -> Tests | None:
         slot, m = self.lines.index(line), self.models.index(model)
-        # here, because scipy's statistics behind it are a third of a warm start
+        # here, because to import scipy's statistics took longer than anything else in a warm start
         from rtre.backtest.battery import run_battery
 
         c, rows = self.confidences.index(confidence), slice(self.first, self.last)

@@ -13,9 +13,9 @@ Policy, for every kernel:
 
 Where a cold start of 117 kernels spent 78 s of CPU (one profile each, on a busy machine): 11.5 were
 the entries for C, which nobody calls, and those for Python of inlined functions; 10 were LLVM's
-work on inlined functions by themselves (`_PartLibrary`); 6 were views (`rtre.kernels.views`); 6 were
-numba's message about the shapes of a slice, which ``a[:n] = b[:n]`` compiles into every caller:
-write a loop. Calls with literals (`_Kernel`) compiled some kernels two to four times.
+work on inlined functions by themselves (`_PartLibrary`); 6 were views (`rtre.kernels.views`); and 6
+were numba's message about the shapes of a slice, which ``a[:n] = b[:n]`` compiles into every
+caller: write a loop. Calls with literals (`_Kernel`) compiled some kernels two to four times.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 import numpy as np
 
-from rtre.backtest.battery import run_battery
 from rtre.backtest.result import BacktestResult
 from rtre.outcome_log import Log
 
@@ -75,6 +74,9 @@ def run_tests(log: Log, slot: int, m: int, c: int, confidence: float) -> tuple[B
     if not len(losses):
         return ()
     rng = np.random.default_rng(_SEED)
+    # here, because to import scipy's statistics took longer than anything else in a warm start
+    from rtre.backtest.battery import run_battery
+
     return run_battery(losses, var, es, confidence, rng=rng, draws=DRAWS)
 
 

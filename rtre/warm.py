@@ -6,10 +6,12 @@ with the very same types. `tests/test_warm.py` holds that a run adds nothing to 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -91,10 +93,11 @@ def warm_up(risk: RiskConfig | None = None, progress: Progress | None = None) ->
             progress("ready", 1, 1)
         return _warmed[subject]
     steps = [*_engine_steps(risk), *_wire_steps()]
-    for done, (what, step) in enumerate(steps):
-        if progress is not None:
-            progress(what, done, len(steps))
-        step()
+    with _no_collection():
+        for done, (what, step) in enumerate(steps):
+            if progress is not None:
+                progress(what, done, len(steps))
+            step()
     if progress is not None:
         progress("ready", len(steps), len(steps))
     ready = sum(1 for signatures in kernels().values() if signatures)
@@ -103,6 +106,21 @@ def warm_up(risk: RiskConfig | None = None, progress: Progress | None = None) ->
         mark.touch()
     _warmed[subject] = WarmUp(time.perf_counter() - started, ready, CACHE_PROBLEM)
     return _warmed[subject]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave cycles of objects alone: numba makes many, and to look for them is a tenth of the time.
+
+    Only where the process has not switched collection off for itself.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def is_warm(risk: RiskConfig | None = None) -> bool:

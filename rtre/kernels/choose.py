@@ -162,7 +162,9 @@ def fall_back(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
     watch[b, W_TOUCHED] = 1
     watch[b, W_FALLBACKS] += 1
     layout.columns(I)[b] = 0  # from here on the state of `rtre.kernels.touch`
-    layout.moving(F, I)[b] = layout.pnl(F, I)[b]
+    rows, pnl = layout.moving(F, I)[b], layout.pnl(F, I)[b]
+    for s in range(len(rows)):  # not a slice: see `rtre.kernels.jit`
+        rows[s] = pnl[s]
 
 
 @brief

@@ -59,7 +59,8 @@ def refill(F: Float64, I: Int64, i: int, side: int) -> int:  # noqa: E741
             n += 1
     m = min(n, len(end))
     select_smallest(values, n, m)
-    end[:m] = values[:m]
+    for j in range(m):  # not a slice: see `rtre.kernels.jit`
+        end[j] = values[j]
     return m
 
 

@@ -10,6 +10,12 @@ Policy, for every kernel:
   sources, of the versions of rtre and numba and of the CPU, because numba's own index looks at the
   caller's file alone and would keep serving a caller with a stale callee inlined into it;
 * no self-recursive kernels: with a cache they crash the second process.
+
+Where a cold start of 117 kernels spent 78 s of CPU (one profile each, on a busy machine): 11.5 were
+the entries for C, which nobody calls, and those for Python of inlined functions; 10 were LLVM's
+work on inlined functions by themselves (`_PartLibrary`); 6 were views (`rtre.kernels.views`); and 6
+were numba's message about the shapes of a slice, which ``a[:n] = b[:n]`` compiles into every
+caller: write a loop. Calls with literals (`_Kernel`) compiled some kernels two to four times.
 """
 
 from __future__ import annotations
@@ -18,14 +24,22 @@ import hashlib
 import os
 import platform
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TypeVar, cast
+from types import FunctionType
+from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
+from numba.core import types as _types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher
+
+# numba has no types of its own for these
+unliteral: Any = _types.unliteral
+typeof: Any = numba.typeof
 
 _F = TypeVar("_F", bound=Callable[..., object])
 
@@ -92,9 +106,9 @@ def inlined(function: _F) -> _F:
     """`kernel` for a small part of a hot loop, put in place of each call.
 
     Without it a call that makes or takes array views pays for their reference counts: half of the
-    time of a tick.
+    time of a tick. No code of its own is made of it (`_Part`).
     """
-    return _compile(function, forceinline=True)
+    return _compile(function, _Part, forceinline=True, no_cpython_wrapper=True)
 
 
 def bare(function: _F) -> _F:
@@ -106,11 +120,98 @@ def bare(function: _F) -> _F:
     return _compile(function, forceinline=False, _nrt=False)
 
 
-def _compile(function: _F, **more: object) -> _F:
-    options: dict[str, object] = {"nogil": True, "error_model": "numpy", **more}
+class _Kernel(CPUDispatcher):
+    """What numba makes of a function, without what no kernel needs."""
+
+    def get_call_template(self, args: Sequence[Any], kws: Any) -> Any:
+        """Compile for a call by another kernel; a literal is one of its type.
+
+        Numba compiles ``f(x, 0)`` apart from ``f(x, n)``, and even where ``n = 0`` is the first
+        value of a variable, because it infers the type of the call before that of the loop.
+        """
+        found = {name: unliteral(kind) for name, kind in kws.items()}
+        return super().get_call_template(tuple(unliteral(kind) for kind in args), found)
+
+
+class _PartLibrary(JITCodeLibrary):
+    """The code of an `inlined` function: for its callers to link, never run by itself.
+
+    Numba would take it through all of LLVM, to machine code, and then again within each caller.
+    """
+
+    def _optimize_final_module(self) -> None:
+        """Nothing: the callers do, with all of their parts in place."""
+
+    def _finalize_final_module(self) -> None:
+        """Give the engine the variables that all copies of the code share, and no code."""
+        shared = (
+            v.name for v in self._final_module.global_variables if v.linkage == llvm.Linkage.common
+        )
+        module = llvm.parse_assembly("\n".join(f'@"{v}" = common global ptr null' for v in shared))
+        codegen: Any = self._codegen
+        codegen._add_module(module)
+        codegen._engine.finalize_object()
+        self._finalized = True
+
+
+class _PartCompiler(Compiler):
+    """Numba's compiler, with the library of a part."""
+
+    def compile_extra(self, func: Any) -> Any:
+        library: Any = _PartLibrary
+        self.state.library = library(self.state.targetctx.codegen(), func.__qualname__)
+        return super().compile_extra(func)  # type: ignore[no-untyped-call]
+
+
+class _Part(_Kernel):
+    """A function that is put in place of each call by a kernel.
+
+    Python calls a kernel of the same code, which is compiled when that happens first.
+    """
+
+    def __init__(self, function: Any, targetoptions: dict[str, object]) -> None:
+        super().__init__(function, targetoptions=targetoptions, pipeline_class=_PartCompiler)
+        self._entry: Any = None
+
+    def enable_caching(self) -> None:
+        """Keep nothing: what the callers keep has the part in it."""
+
+    @property
+    def entry(self) -> Any:
+        """The kernel of the same code, under a name of its own: numba's cache knows it by that."""
+        if self._entry is None:
+            plain = self.py_func
+            code = plain.__code__.replace(co_name=f"{plain.__name__}__entry")
+            twin = FunctionType(code, plain.__globals__, code.co_name, plain.__defaults__)
+            twin.__qualname__, twin.__module__ = code.co_name, plain.__module__
+            self._entry = kernel(twin)
+        return self._entry
+
+    @property
+    def signatures(self) -> list[Any]:
+        """Types that it is compiled for, within kernels or for Python."""
+        own = list(super().signatures)
+        return own if self._entry is None else [*own, *self._entry.signatures]
+
+    def __call__(self, *args: object) -> object:
+        return self.entry(*args)
+
+
+def _compile(function: _F, of: type[_Kernel] = _Kernel, **more: object) -> _F:
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set at run time
+        return function
+    options: dict[str, object] = {
+        "nopython": True,
+        "boundscheck": None,
+        "nogil": True,
+        "error_model": "numpy",
+        "no_cfunc_wrapper": True,  # an entry for C, which nobody calls
+        **more,
+    }
+    made = of(function, targetoptions=options)
     if CACHE_DIR is not None:
-        options["cache"] = True
-    return cast(_F, numba.njit(function, **options))  # type: ignore[call-overload]
+        made.enable_caching()
+    return cast(_F, made)
 
 
 def direct(function: _F, *examples: object) -> _F:
@@ -123,9 +224,10 @@ def direct(function: _F, *examples: object) -> _F:
     """
     if not is_compiled(function):
         return function
-    types = tuple(numba.typeof(example) for example in examples)  # type: ignore[no-untyped-call]
-    function.compile(types)  # type: ignore[attr-defined]
-    entry = getattr(function.overloads[types], "entry_point", None)  # type: ignore[attr-defined]
+    made: Any = function.entry if isinstance(function, _Part) else function
+    kinds = tuple(typeof(example) for example in examples)
+    made.compile(kinds)
+    entry = getattr(made.overloads[kinds], "entry_point", None)
     return function if entry is None else cast(_F, entry)
 
 

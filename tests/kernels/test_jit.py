@@ -124,3 +124,31 @@ def test_the_direct_entry_of_a_kernel_does_what_the_kernel_does() -> None:
         assert not jit.is_compiled(entry)
         with pytest.raises(TypeError):
             entry([1.0], 2.0)
+
+
+@jit.inlined
+def plus(x: float, n: int) -> float:
+    return x + n
+
+
+@jit.kernel
+def add_twice(A: Float64, n: int) -> None:
+    k = 0
+    while k < n:
+        A[0] = plus(plus(A[0], 1), k)
+        k += 1
+
+
+def test_an_inlined_part_serves_kernels_and_python_alike() -> None:
+    state = np.zeros(1)
+    add_twice(state, 3)
+    assert state[0] == 6.0
+    assert plus(1.5, 2) == 3.5
+    assert jit.direct(plus, 1.0, 1)(1.5, 2) == 3.5, "not the part itself, which has no entry"
+
+
+@pytest.mark.skipif(not JIT, reason="numba is switched off")
+def test_a_literal_argument_is_no_signature_of_its_own() -> None:
+    add_twice(np.zeros(1), 3)
+    within = [kinds for kinds in plus.overloads if kinds]  # type: ignore[attr-defined]
+    assert len(within) == 1

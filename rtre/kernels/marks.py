@@ -7,7 +7,7 @@ import math
 from rtre.kernels import layout
 from rtre.kernels.candidates import find_worst, publish_worst
 from rtre.kernels.ends import HIGHEST, LOWEST
-from rtre.kernels.jit import brief, inlined
+from rtre.kernels.jit import bare, brief, inlined
 from rtre.kernels.layout import (
     AUDITED,
     C_OBSERVED,
@@ -40,20 +40,20 @@ def worst_of_symbol(F: Float64, I: Int64, i: int, row: int, out: Float64) -> int
     want = layout.need(I)[row, n]
     exposure = layout.net(F, I)[i] * layout.prices(F, I)[i, LAST]
     newest = layout.returns(F, I)[i, I[H_HEAD]]
-    long = exposure >= 0.0  # a short position loses at the upper end
-    sign = 1.0 if long else -1.0
-    end = layout.ends(F, I)[i, LOWEST if long else HIGHEST]
+    long = exposure >= 0.0  # a short position loses at the upper end, which has its signs turned
+    end, size = layout.ends(F, I)[i, LOWEST if long else HIGHEST], abs(exposure)
     has_open = not math.isnan(newest)
-    closed = n - int(has_open)
-    j = 0
-    for t in range(want):
-        if has_open and (j == closed or sign * newest < end[j]):
-            r = sign * newest
-            has_open = False
-        else:
-            r = end[j]
-            j += 1
-        out[t] = exposure * (sign * r)
+    closed = min(n - int(has_open), want)
+    for j in range(closed):
+        out[j] = size * end[j]
+    if has_open:
+        r = newest if long else -newest
+        if closed < want or r < end[want - 1]:
+            j = min(closed, want - 1)
+            while j > 0 and r < end[j - 1]:
+                out[j] = out[j - 1]
+                j -= 1
+            out[j] = size * r
     return n
 
 
@@ -117,6 +117,12 @@ def keep_all(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
 
     Returns how many books are pending afterwards.
     """
+    return keep_lines(F, I, pending)
+
+
+@bare
+def keep_lines(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
+    """`keep_all`."""
     watch, left = layout.watch(I), 0
     if not pending:
         for i in range(I[H_ASSETS]):

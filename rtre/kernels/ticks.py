@@ -21,7 +21,7 @@ from rtre.kernels import layout
 from rtre.kernels.books import reprice, sum_book
 from rtre.kernels.candidates import advance
 from rtre.kernels.ends import slide_ends
-from rtre.kernels.jit import brief, inlined, kernel
+from rtre.kernels.jit import bare, brief, inlined, kernel
 from rtre.kernels.layout import (
     AMENDED,
     APPLIED,
@@ -274,6 +274,12 @@ def apply_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> in
         which is negative, where tick ``next - 1`` has left a book's tail pending: after
         `rtre.kernels.choose.renew_books` and `rtre.kernels.marks.keep_all` go on with `next`.
     """
+    return run_ticks(F, I, block, start, stop)
+
+
+@bare
+def run_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> int:  # noqa: E741
+    """`apply_ticks`."""
     prices, clocks, counts = layout.prices(F, I), layout.clocks(I), layout.counts(I)
     assets, ts_event, ts_init = block[ASSET], block[TS_EVENT], block[TS_INIT]
     price = block[PRICE].view(np.float64)

@@ -46,7 +46,7 @@ def view(function: _F) -> _F:
     def implementation(*arguments: object) -> _F:
         return function
 
-    overload(function, jit_options={"forceinline": True}, strict=False)(implementation)
+    overload(function, jit_options={"forceinline": True, "_nrt": True}, strict=False)(implementation)
     return function
 
 
@@ -83,7 +83,7 @@ def _compiled(context: Any, arena: Any, offset: Any, shape: Any) -> Any:
 _cut: Any = intrinsic(_compiled)
 
 
-@overload(cut, jit_options={"forceinline": True})
+@overload(cut, jit_options={"forceinline": True, "_nrt": True})
 def _cut_in_a_kernel(arena: Any, offset: Any, shape: Any) -> Callable[..., object]:
     def implementation(arena: Any, offset: Any, shape: Any) -> object:
         return _cut(arena, offset, shape)

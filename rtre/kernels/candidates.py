@@ -131,9 +131,10 @@ def sort_front(values: Float64, order: Int64, first: int, last: int) -> None:
 def read_front(values: Float64, order: Int64, count: int, want: int, out: Float64) -> bool:
     """Write the `want` first of `order` to `out`; whether they are the lowest, ascending.
 
-    `want` is at least 1 and at most `count`. Nearly always they are: from one tick to the next the
-    order seldom changes. There is no branch that could be foretold wrongly, and the look at the
-    places behind vectorises.
+    `want` is at least 1 and at most `count`. Nearly always they are: of 1,000 ticks of 3 bp in 50
+    assets one changes the order of 18 places, and 14 that of 65. There is no branch that could be
+    foretold wrongly, and the look at the places behind vectorises. Sorting by insertion at each
+    tick instead, and then copying, took 1.5 to 1.8 times as long for the book.
     """
     last = values[order[0]]
     out[0], ascending = last, True
@@ -185,8 +186,7 @@ def find_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E74
     """Write the worst P&L of a book at the last prices to `out`, ascending: those KEPT.
 
     Returns False, and marks the book as pending, where that takes a look at all rows: then
-    `rtre.kernels.choose.renew_books` comes first. It is not called from here, because a call, even
-    one that is not made, makes numba count the references to every array on the way.
+    `rtre.kernels.choose.renew_books` comes first, once for all books that wait.
 
     Cost: a few operations a candidate where every tick is evaluated, else one more for each
     holding. Where the book is touched: a count over its rows.
@@ -201,9 +201,7 @@ def find_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E74
         ready = watch[b, W_STALE] == 0
         if ready:
             if I[H_EVERY_TICK] == 0:
-                recall(F, I, b, count, values)
-                limits[L_FLOOR] = floor_of(F, I, b)
-                limits[L_OPEN] = cell(F, I, b, I[H_HEAD], False)
+                catch_up(F, I, b)
             if not (0 < want <= count and read_front(values, order, count, want, out)):
                 settle(values, order, count, want)
                 copy_front(values, order, min(count, want), out)
@@ -216,7 +214,16 @@ def find_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E74
     return bool(ready)
 
 
-@inlined
+@bare
+def catch_up(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
+    """Bring the candidates of a book, its floor and its open row to the last prices."""
+    limits = layout.limits(F, I)[b]
+    recall(F, I, b, layout.watch(I)[b, W_COUNT], layout.values(F, I)[b])
+    limits[L_FLOOR] = floor_of(F, I, b)
+    limits[L_OPEN] = cell(F, I, b, I[H_HEAD], False)
+
+
+@bare
 def find_touched(
     F: Float64,
     I: Int64,  # noqa: E741

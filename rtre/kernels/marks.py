@@ -1,4 +1,8 @@
-"""Tails of symbols and books, as their marks stand: after each tick, or when they are asked for."""
+"""Tails of symbols and books, as their marks stand: after each tick, or when they are asked for.
+
+The kernels for Python only call others that are `bare`: see `rtre.kernels.ticks.run_ticks`, which
+shares what is inlined.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +126,7 @@ def keep_all(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
 
 @bare
 def keep_lines(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
-    """`keep_all`."""
+    """`keep_all`, without reference counts."""
     watch, left = layout.watch(I), 0
     if not pending:
         for i in range(I[H_ASSETS]):
@@ -152,6 +156,12 @@ def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # 
         Books whose rows are not written: after `rtre.kernels.choose.renew_books` and
         `rtre.kernels.books.refresh` they will be.
     """
+    return read_tails(F, I, which, out)
+
+
+@bare
+def read_tails(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # noqa: E741
+    """`tails_of_lines`, without reference counts."""
     assets, left = I[H_ASSETS], 0
     ranks, expected = layout.rank_table(I), layout.expected_losses(F, I)
     worst = layout.scratch(F, I)[0]

@@ -4,7 +4,9 @@ numba counts references: a slice made in a kernel holds one to the memory of its
 it away or dropping it is an atomic operation. A hot loop over a dozen views spends more time
 counting than computing (a tick of the engine took 5.6 us without this module, and 0.6 us with it).
 The arenas outlive every call that is given them, so their views need no reference: `cut` makes
-arrays that carry none, and numba's optimiser then removes the counting altogether.
+arrays that carry none, and numba's optimiser then removes most of the counting. What is left, of
+the arenas themselves around calls and branches, is gone in a `rtre.kernels.jit.bare` kernel, and in
+what is inlined into it. That may cut views as well: they have no owner, and no array is returned.
 
 Called from Python, `cut` and the functions marked with `@view` are plain numpy, whose slices keep
 their arena alive as usual.
@@ -28,6 +30,9 @@ from rtre.market import Float64, Int64
 cgutils: Any = _cgutils
 arrayobj: Any = _arrayobj
 
+# what returns an array cannot be compiled without counts; said, or it would be for a `bare` caller
+_OPTIONS: Any = {"forceinline": True, "_nrt": True}
+
 _F = TypeVar("_F", bound=Callable[..., object])
 _A = TypeVar("_A", Float64, Int64)
 
@@ -46,7 +51,7 @@ def view(function: _F) -> _F:
     def implementation(*arguments: object) -> _F:
         return function
 
-    overload(function, jit_options={"forceinline": True, "_nrt": True}, strict=False)(implementation)
+    overload(function, jit_options=_OPTIONS, strict=False)(implementation)
     return function
 
 
@@ -83,7 +88,7 @@ def _compiled(context: Any, arena: Any, offset: Any, shape: Any) -> Any:
 _cut: Any = intrinsic(_compiled)
 
 
-@overload(cut, jit_options={"forceinline": True, "_nrt": True})
+@overload(cut, jit_options=_OPTIONS)
 def _cut_in_a_kernel(arena: Any, offset: Any, shape: Any) -> Callable[..., object]:
     def implementation(arena: Any, offset: Any, shape: Any) -> object:
         return _cut(arena, offset, shape)

@@ -324,6 +324,7 @@ pnl_of_rows = st.one_of(st.sampled_from([-2.0, -1.0, -0.0, 0.0, 1.0]), st.floats
 
 
 @given(st.lists(pnl_of_rows, min_size=1, max_size=12), st.data())
+@settings(deadline=None)
 def test_a_front_is_taken_as_it_stands_if_it_is_the_lowest_in_order_and_only_then(
     rows: list[float], data: st.DataObject
 ) -> None:
@@ -344,6 +345,7 @@ def test_a_front_is_taken_as_it_stands_if_it_is_the_lowest_in_order_and_only_the
 
 
 @given(st.lists(pnl_of_rows, max_size=8), pnl_of_rows, st.booleans())
+@settings(deadline=None)
 def test_the_open_row_goes_among_the_worst_where_it_belongs(
     rows: list[float], newest: float, more: bool
 ) -> None:

@@ -47,7 +47,7 @@ def test_the_first_and_the_last_nanosecond_of_an_interval_lie_in_it() -> None:
         assert apply(arenas, batch) == 0
         roll.open_row(*arenas, first // 10)
         assert apply(arenas, batch) == 2
-    early = TickBatch.of(1, [7.0, 8.0], [19, 40])
+    early = TickBatch.of(1, [7.0, 7.1], [19, 40])
     assert apply(arenas, early) == 2
     clocks = layout.clocks(arenas[1])
     assert clocks[1, [layout.C_BASE_INTERVAL, layout.C_INTERVAL]].tolist() == [1, 4]

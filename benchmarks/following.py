@@ -15,15 +15,18 @@ import numpy as np
 
 from rtre.kernels import choose, layout, marks
 from rtre.kernels.candidates import advance, find_worst
-from rtre.kernels.jit import kernel
+from rtre.kernels.jit import bare, kernel
 from rtre.kernels.layout import (
     AMENDED,
     BASE,
     H_ASSETS,
     H_EVERY_TICK,
     H_HEAD,
+    H_PLACES,
+    KEPT,
     L_OPEN,
     LAST,
+    SPARE_PLACES,
     UNITS,
     W_COUNT,
     W_PENDING,
@@ -37,7 +40,7 @@ from rtre.market import ASSET, PRICE, Float64, Int64, TickBatch
 from portfolio import Market
 
 
-@kernel
+@bare
 def follow(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> int:  # noqa: E741
     """Apply ticks of the open interval to the first book, which holds every asset.
 
@@ -117,6 +120,10 @@ class Books(Market):
         """Evaluate every tick from now on: all tails are current when this returns."""
         lines, (F, I) = self.lines, self.arenas  # noqa: E741
         I[H_EVERY_TICK], lines.every_tick = 1, True
+        # as many candidates as lines that were made so have: enough for VaR, not for its interval
+        kept = layout.rank_table(I)[:, :, K].max(axis=0)
+        layout.need(I)[KEPT] = kept
+        I[H_PLACES] = 2 * int(kept.max()) + 16 + SPARE_PLACES
         layout.watch(I)[:, W_STALE] = AMENDED
         if marks.keep_all(F, I, False):
             choose.renew_books(F, I)

@@ -26,7 +26,7 @@ import math
 
 from rtre.kernels import layout
 from rtre.kernels.books import cell
-from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.jit import bare, inlined, kernel
 from rtre.kernels.layout import (
     CHOSEN,
     H_EVERY_TICK,
@@ -128,6 +128,31 @@ def sort_front(values: Float64, order: Int64, first: int, last: int) -> None:
 
 
 @inlined
+def read_front(values: Float64, order: Int64, count: int, want: int, out: Float64) -> bool:
+    """Write the `want` first of `order` to `out`; whether they are the lowest, ascending.
+
+    `want` is at least 1 and at most `count`. Nearly always they are: of 1,000 ticks of 3 bp in 50
+    assets one changes the order of 18 places, and 14 that of 65. There is no branch that could be
+    foretold wrongly, and the look at the places behind vectorises. Sorting by insertion at each
+    tick instead, and then copying, took 1.5 to 1.8 times as long for the book.
+    """
+    last = values[order[0]]
+    out[0], ascending = last, True
+    for t in range(1, want):
+        x = values[order[t]]
+        out[t] = x
+        ascending &= x >= last
+        last = x
+    below = 0
+    for x in values[:count]:
+        below += int(x < last)
+    front = want - 1
+    while front > 0 and out[front - 1] == last:
+        front -= 1
+    return bool(ascending) and below == front
+
+
+@bare
 def settle(values: Float64, order: Int64, count: int, want: int) -> None:
     """Sort `order` by value as far as the `want` lowest; it is nearly sorted already.
 
@@ -161,8 +186,7 @@ def find_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E74
     """Write the worst P&L of a book at the last prices to `out`, ascending: those KEPT.
 
     Returns False, and marks the book as pending, where that takes a look at all rows: then
-    `rtre.kernels.choose.renew_books` comes first. It is not called from here, because a call, even
-    one that is not made, makes numba count the references to every array on the way.
+    `rtre.kernels.choose.renew_books` comes first, once for all books that wait.
 
     Cost: a few operations a candidate where every tick is evaluated, else one more for each
     holding. Where the book is touched: a count over its rows.
@@ -177,20 +201,29 @@ def find_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E74
         ready = watch[b, W_STALE] == 0
         if ready:
             if I[H_EVERY_TICK] == 0:
-                recall(F, I, b, count, values)
-                limits[L_FLOOR] = floor_of(F, I, b)
-                limits[L_OPEN] = cell(F, I, b, I[H_HEAD], False)
-            settle(values, order, count, want)
+                catch_up(F, I, b)
+            if not (0 < want <= count and read_front(values, order, count, want, out)):
+                settle(values, order, count, want)
+                copy_front(values, order, min(count, want), out)
             # just chosen, they are right; among equal rows the bound could not tell
-            ready = watch[b, W_SINCE] == 0 or suffices(values, order, limits, count, closed, want)
-        if ready:
-            merge(values, order, count, limits[L_OPEN], n > closed, want, out)
+            ready = watch[b, W_SINCE] == 0 or suffices(out, limits, count, closed, want)
+        if ready and n > closed:
+            merge(limits[L_OPEN], min(count, want), want, out)
     watch[b, W_PENDING] = int(not ready)
     watch[b, W_SINCE] += int(ready)
     return bool(ready)
 
 
-@inlined
+@bare
+def catch_up(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
+    """Bring the candidates of a book, its floor and its open row to the last prices."""
+    limits = layout.limits(F, I)[b]
+    recall(F, I, b, layout.watch(I)[b, W_COUNT], layout.values(F, I)[b])
+    limits[L_FLOOR] = floor_of(F, I, b)
+    limits[L_OPEN] = cell(F, I, b, I[H_HEAD], False)
+
+
+@bare
 def find_touched(
     F: Float64,
     I: Int64,  # noqa: E741
@@ -247,33 +280,29 @@ def below_floor(last: float, worst: float, limits: Float64) -> bool:
 
 
 @inlined
-def suffices(
-    values: Float64, order: Int64, limits: Float64, count: int, closed: int, want: int
-) -> bool:
+def suffices(worst: Float64, limits: Float64, count: int, closed: int, want: int) -> bool:
     """Whether the `want` worst of `closed` rows are certainly among the `count` candidates."""
     if count == closed:
         return True
     if count < want:
         return False
-    return below_floor(values[order[want - 1]], values[order[0]], limits)
+    return below_floor(worst[want - 1], worst[0], limits)
 
 
 @inlined
-def merge(
-    values: Float64,
-    order: Int64,
-    count: int,
-    open_pnl: float,
-    has_open: bool,
-    want: int,
-    out: Float64,
-) -> None:
-    """Write the `want` lowest of the candidates and the open interval's row, ascending."""
-    j = 0
-    for t in range(want):
-        if has_open and (j == count or open_pnl < values[order[j]]):
-            out[t] = open_pnl
-            has_open = False
-        else:
-            out[t] = values[order[j]]
-            j += 1
+def copy_front(values: Float64, order: Int64, n: int, out: Float64) -> None:
+    """Write the values of the n first places of `order` to `out`."""
+    for t in range(n):
+        out[t] = values[order[t]]
+
+
+@inlined
+def merge(open_pnl: float, n: int, want: int, out: Float64) -> None:
+    """Put the open interval's row among the n worst others in `out`, and keep the `want` lowest."""
+    j = min(n, want - 1)
+    if j < n and not open_pnl < out[j]:
+        return
+    while j > 0 and open_pnl < out[j - 1]:
+        out[j] = out[j - 1]
+        j -= 1
+    out[j] = open_pnl

@@ -1,4 +1,8 @@
-"""Tails of symbols and books, as their marks stand: after each tick, or when they are asked for."""
+"""Tails of symbols and books, as their marks stand: after each tick, or when they are asked for.
+
+The kernels for Python only call others that are `bare`: see `rtre.kernels.ticks.run_ticks`, which
+shares what is inlined.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import math
 from rtre.kernels import layout
 from rtre.kernels.candidates import find_worst, publish_worst
 from rtre.kernels.ends import HIGHEST, LOWEST
-from rtre.kernels.jit import brief, inlined
+from rtre.kernels.jit import bare, brief, inlined
 from rtre.kernels.layout import (
     AUDITED,
     C_OBSERVED,
@@ -40,20 +44,20 @@ def worst_of_symbol(F: Float64, I: Int64, i: int, row: int, out: Float64) -> int
     want = layout.need(I)[row, n]
     exposure = layout.net(F, I)[i] * layout.prices(F, I)[i, LAST]
     newest = layout.returns(F, I)[i, I[H_HEAD]]
-    long = exposure >= 0.0  # a short position loses at the upper end
-    sign = 1.0 if long else -1.0
-    end = layout.ends(F, I)[i, LOWEST if long else HIGHEST]
+    long = exposure >= 0.0  # a short position loses at the upper end, which has its signs turned
+    end, size = layout.ends(F, I)[i, LOWEST if long else HIGHEST], abs(exposure)
     has_open = not math.isnan(newest)
-    closed = n - int(has_open)
-    j = 0
-    for t in range(want):
-        if has_open and (j == closed or sign * newest < end[j]):
-            r = sign * newest
-            has_open = False
-        else:
-            r = end[j]
-            j += 1
-        out[t] = exposure * (sign * r)
+    closed = min(n - int(has_open), want)
+    for j in range(closed):
+        out[j] = size * end[j]
+    if has_open:
+        r = newest if long else -newest
+        if closed < want or r < end[want - 1]:
+            j = min(closed, want - 1)
+            while j > 0 and r < end[j - 1]:
+                out[j] = out[j - 1]
+                j -= 1
+            out[j] = size * r
     return n
 
 
@@ -117,6 +121,12 @@ def keep_all(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
 
     Returns how many books are pending afterwards.
     """
+    return keep_lines(F, I, pending)
+
+
+@bare
+def keep_lines(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
+    """`keep_all`, without reference counts."""
     watch, left = layout.watch(I), 0
     if not pending:
         for i in range(I[H_ASSETS]):
@@ -146,6 +156,12 @@ def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # 
         Books whose rows are not written: after `rtre.kernels.choose.renew_books` and
         `rtre.kernels.books.refresh` they will be.
     """
+    return read_tails(F, I, which, out)
+
+
+@bare
+def read_tails(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # noqa: E741
+    """`tails_of_lines`, without reference counts."""
     assets, left = I[H_ASSETS], 0
     ranks, expected = layout.rank_table(I), layout.expected_losses(F, I)
     worst = layout.scratch(F, I)[0]

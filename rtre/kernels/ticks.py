@@ -7,6 +7,9 @@ A tick that opens a new grid interval ends the call: the caller rolls the grid (
 and calls again from that tick. Nothing is done to a tick before it is certain which of these it is,
 so the second call sees it afresh.
 
+All of it is one `bare` kernel with the usual case inlined; what is seldom stands in kernels of its
+own, which cost nothing while they are not called. With everything inlined a tick took 3 % more.
+
 What a tick changes depends on the ticks before it and on nothing else, so any batching of the same
 ticks gives the same bits.
 """
@@ -21,7 +24,7 @@ from rtre.kernels import layout
 from rtre.kernels.books import reprice, sum_book
 from rtre.kernels.candidates import advance
 from rtre.kernels.ends import slide_ends
-from rtre.kernels.jit import brief, inlined, kernel
+from rtre.kernels.jit import bare, brief, inlined, kernel
 from rtre.kernels.layout import (
     AMENDED,
     APPLIED,
@@ -65,6 +68,8 @@ from rtre.kernels.layout import (
 )
 from rtre.kernels.marks import keep_holders
 from rtre.market import ASSET, PRICE, TS_EVENT, TS_INIT, Float64, Int64
+
+NOT_YET = 2**63 - 1  #: a time after any tick
 
 
 @inlined
@@ -122,7 +127,7 @@ def quarantine(F: Float64, prices: Float64, clocks: Int64, i: int, price: float)
         prices[i, SUSPECT] = price
 
 
-@inlined
+@bare
 def find_row(I: Int64, interval: int) -> int:  # noqa: E741
     """Ring column of a grid interval that is not newer than the open one; -1 if it has none."""
     rows = layout.rows(I)
@@ -143,7 +148,8 @@ def mark_cell(F: Float64, I: Int64, i: int, slot: int, new: float) -> None:  # n
     returns, clocks = layout.returns(F, I), layout.clocks(I)
     old = returns[i, slot]
     returns[i, slot] = new
-    clocks[i, C_OBSERVED] += int(math.isnan(old)) - int(math.isnan(new))
+    if math.isnan(old) != math.isnan(new):
+        clocks[i, C_OBSERVED] += 1 if math.isnan(old) else -1
     if slot != I[H_HEAD]:
         clocks[i, C_AMENDED] = 1
         amend_window(F, I, i, old, new)
@@ -197,7 +203,7 @@ def update_books(
     """Move the books that hold asset `i` to `price`, and its return in column `slot` to `new`."""
     holdings, book, first = layout.holdings(F, I), layout.book(I), layout.first(I)
     complete, dirty, missing = layout.complete(I), layout.dirty(I), layout.missing(I)
-    moving, limits, watch = layout.moving(F, I), layout.limits(F, I), layout.watch(I)
+    limits, watch = layout.limits(F, I), layout.watch(I)
     column = layout.returns(F, I)[i]
     what = CHANGED if slot < 0 or slot == I[H_HEAD] else CHANGED | CLOSED
     dirty[i] |= what
@@ -210,10 +216,7 @@ def update_books(
         dirty[I[H_ASSETS] + b] |= what
         watch[b, W_FRESH] = 0
         if every_tick and watch[b, W_TOUCHED] != 0:
-            if priced:
-                reprice(moving[b], column, holdings[h, UNITS] * (price - last))
-            if slot >= 0:
-                moving[b, slot] += holdings[h, UNITS] * price * (after - before)
+            touch_book(F, I, i, h, slot, price, last, after - before)
         elif every_tick and watch[b, W_STALE] == 0 and priced:
             advance(
                 layout.values(F, I)[b],
@@ -230,9 +233,32 @@ def update_books(
         if slot >= 0:
             if slot != I[H_HEAD]:
                 watch[b, W_STALE] = AMENDED
-            gaps = missing[b, slot]
-            missing[b, slot] = gaps + int(math.isnan(new)) - int(math.isnan(old))
-            complete[b] += int(missing[b, slot] == 0) - int(gaps == 0)
+            if math.isnan(old) != math.isnan(new):
+                gaps = missing[b, slot]
+                missing[b, slot] = gaps + (1 if math.isnan(new) else -1)
+                complete[b] += int(missing[b, slot] == 0) - int(gaps == 0)
+
+
+@bare
+def touch_book(
+    F: Float64,
+    I: Int64,  # noqa: E741
+    i: int,
+    h: int,
+    slot: int,
+    price: float,
+    last: float,
+    rise: float,
+) -> None:
+    """`update_books` for holding `h` of a book whose rows are all moved by each tick.
+
+    `rise` is what the return in column `slot` gains.
+    """
+    units, rows = layout.holdings(F, I)[h, UNITS], layout.moving(F, I)[layout.book(I)[h]]
+    if not math.isnan(last):
+        reprice(rows, layout.returns(F, I)[i], units * (price - last))
+    if slot >= 0:
+        rows[slot] += units * price * rise
 
 
 @kernel
@@ -274,16 +300,30 @@ def apply_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> in
         which is negative, where tick ``next - 1`` has left a book's tail pending: after
         `rtre.kernels.choose.renew_books` and `rtre.kernels.marks.keep_all` go on with `next`.
     """
+    return run_ticks(F, I, block, start, stop)
+
+
+@bare
+def run_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> int:  # noqa: E741
+    """`apply_ticks`, without reference counts, which took 170 of the 340 ns of a tick of one book.
+
+    What is inlined into this kernel has none either if only `bare` kernels call it: a function is
+    compiled for the first caller, and so are its reference counts.
+    """
     prices, clocks, counts = layout.prices(F, I), layout.clocks(I), layout.counts(I)
     assets, ts_event, ts_init = block[ASSET], block[TS_EVENT], block[TS_INIT]
     price = block[PRICE].view(np.float64)
+    # spares a division a tick; before the first row no tick lies in the open interval
+    opened = I[H_OPEN] * I[H_INTERVAL_NS] if I[H_OPEN] >= 0 else NOT_YET
     for j in range(start, stop):
         i = assets[j]
         verdict = judge(F, I, prices, clocks, i, price[j], ts_event[j], ts_init[j])
         if verdict == APPLIED:
-            interval = ts_event[j] // I[H_INTERVAL_NS]
-            if interval > I[H_OPEN]:
-                return j
+            interval = I[H_OPEN]
+            if not 0 <= ts_event[j] - opened < I[H_INTERVAL_NS]:
+                interval = ts_event[j] // I[H_INTERVAL_NS]
+                if interval > I[H_OPEN]:
+                    return j
             ready = apply(F, I, i, price[j], interval)
             clocks[i, C_EVENT] = ts_event[j]
             clocks[i, C_INIT] = ts_init[j]

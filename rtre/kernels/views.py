@@ -4,7 +4,9 @@ numba counts references: a slice made in a kernel holds one to the memory of its
 it away or dropping it is an atomic operation. A hot loop over a dozen views spends more time
 counting than computing (a tick of the engine took 5.6 us without this module, and 0.6 us with it).
 The arenas outlive every call that is given them, so their views need no reference: `cut` makes
-arrays that carry none, and numba's optimiser then removes the counting altogether.
+arrays that carry none, and numba's optimiser then removes most of the counting. What is left, of
+the arenas themselves around calls and branches, is gone in a `rtre.kernels.jit.bare` kernel, and in
+what is inlined into it. That may cut views as well: they have no owner, and no array is returned.
 
 Called from Python, `cut` and the functions marked with `@view` are plain numpy, whose slices keep
 their arena alive as usual.

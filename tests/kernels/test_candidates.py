@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtre.kernels import layout
-from rtre.kernels.candidates import displacement
+from rtre.kernels.candidates import copy_front, displacement, merge, read_front, settle
 from rtre.market import TickBatch, Universe
 from rtre.models.historical import tail_of_sorted
 from rtre.order import tail_ranks
@@ -319,3 +319,38 @@ def test_no_return_between_the_extremes_loses_more_than_the_displacement(
     bound = displacement(change, low, high)
     assert bound >= 0.0
     assert change * r >= -bound
+
+
+pnl_of_rows = st.one_of(st.sampled_from([-2.0, -1.0, -0.0, 0.0, 1.0]), st.floats(-3.0, 3.0))
+
+
+@given(st.lists(pnl_of_rows, min_size=1, max_size=12), st.data())
+@settings(deadline=None)
+def test_a_front_is_taken_as_it_stands_if_it_is_the_lowest_in_order_and_only_then(
+    rows: list[float], data: st.DataObject
+) -> None:
+    values, count = np.array([*rows, -9.0]), len(rows)  # what lies behind `count` is no candidate
+    want = data.draw(st.integers(1, count))
+    sort = np.argsort(values[:count], kind="stable")
+    swap = data.draw(st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)))
+    sort[list(swap)] = sort[list(swap[::-1])]
+    order, out = np.array([*sort, count]), np.full(count + 1, math.nan)
+    lowest = sorted(rows)[:want]
+    right = [rows[place] for place in sort[:want]] == lowest
+    assert read_front(values, order, count, want, out) == right
+    if not right:
+        settle(values, order, count, want)
+        copy_front(values, order, want, out)
+    assert out[:want].tolist() == lowest
+    assert sorted(order[:count].tolist()) == list(range(count))
+
+
+@given(st.lists(pnl_of_rows, max_size=8), pnl_of_rows, st.booleans())
+@settings(deadline=None)
+def test_the_open_row_goes_among_the_worst_where_it_belongs(
+    rows: list[float], newest: float, more: bool
+) -> None:
+    want = len(rows) + int(more or not rows)  # one more than the others, or all places taken
+    out = np.array([*sorted(rows), math.nan])
+    merge(newest, len(rows), want, out)
+    assert out[:want].tolist() == sorted([*rows, newest])[:want]

@@ -40,6 +40,19 @@ def test_the_call_ends_at_the_tick_that_needs_a_row_and_has_not_touched_it() -> 
     assert apply(arenas, batch, 2) == 3
 
 
+def test_the_first_and_the_last_nanosecond_of_an_interval_lie_in_it() -> None:
+    arenas = state()
+    for first in (0, 10, 40):  # the first interval of all, the next one, and one after a gap
+        batch = TickBatch.of(0, [100.0] * 3, [first + (first == 0), first + 9, first + 10])
+        assert apply(arenas, batch) == 0
+        roll.open_row(*arenas, first // 10)
+        assert apply(arenas, batch) == 2
+    early = TickBatch.of(1, [7.0, 7.1], [19, 40])
+    assert apply(arenas, early) == 2
+    clocks = layout.clocks(arenas[1])
+    assert clocks[1, [layout.C_BASE_INTERVAL, layout.C_INTERVAL]].tolist() == [1, 4]
+
+
 @pytest.mark.parametrize(
     ("asset", "price", "event", "init", "verdict"),
     [

@@ -24,7 +24,9 @@ values = st.one_of(
     st.floats(-1.0, 1.0),
     st.floats(-1e-6, 1e-6).map(lambda x: 1e6 + x),
     st.sampled_from([0.0, 0.1, 1e6, 1e8, -1e12, 3.3e10, 1e9, 3.3e7, 1e140, -1e-120]),
+    st.sampled_from([-0.0, 5e-324, -5e-324, 2.2e-308, -1e-310, 1e150, -1e150]),
 )
+steps = st.sampled_from([0.0, 1.0, -1.0, 1e-9, -1e-12, 5e-324, 1e8])
 refused = st.sampled_from([math.nan, math.inf, -math.inf, 1.1e150, -1e200])
 
 
@@ -51,7 +53,9 @@ def fsum_moments(window: list[float]) -> tuple[float, float]:
 class Twin(RuleBasedStateMachine):
     """A deque does what the ring does; fractions do what the sums do."""
 
-    @initialize(window=st.integers(2, 9), ddof=st.integers(0, 1), data=st.data())
+    @initialize(
+        window=st.one_of(st.just(2), st.integers(2, 9)), ddof=st.integers(0, 1), data=st.data()
+    )
     def make(self, window: int, ddof: int, data: st.DataObject) -> None:
         self.min_obs = data.draw(st.integers(1, window))
         self.ddof = ddof
@@ -70,6 +74,11 @@ class Twin(RuleBasedStateMachine):
         self.twin.extend(xs)
         if xs:
             assert repr(out[-1].tolist()) == repr([self.ours.mean, self.ours.std])
+
+    @rule(first=values, step=steps, count=st.integers(1, 25))
+    def run(self, first: float, step: float, count: int) -> None:
+        """A constant, rising or falling series, longer than the window."""
+        self.push_many([first + k * step for k in range(count) if abs(first + k * step) <= 1e150])
 
     @rule(x=refused)
     def refuse(self, x: float) -> None:
@@ -104,6 +113,15 @@ class Twin(RuleBasedStateMachine):
 
 Twin.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_every_history_gives_the_exact_moments = Twin.TestCase
+
+
+def test_a_window_of_one_value_is_refused_and_two_are_enough() -> None:
+    for window in (1, 0, -3):
+        with pytest.raises(DataError, match=f"from 2 to .* got {window}"):
+            RollingMoments(window)
+    out = RollingMoments(2, 1).push_many(np.array([-0.0, 0.0, 5e-324, 1e8, 1e8]))
+    assert out[:, 0].tolist() == [0.0, 0.0, 0.0, 5e7, 1e8]
+    assert out[[1, 2, 4], 1].tolist() == [0.0, 0.0, 0.0]
 
 
 def garch(n: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from rtre.kernels.jit import inlined
 from rtre.market import Float64
 
 WIDTH = 8  #: numbers in a vector of the intermediate code; any machine can split or join them
+COUNTED = 8 * WIDTH  #: so many numbers are counted rather than halved
 LANES = 2 * WIDTH  #: partial sums: two vectors, so that the latency of an addition is half hidden
 
 
@@ -36,6 +37,10 @@ def _add_up(values: Float64, start: int, rows: int) -> float:
         half = len(lanes) // 2
         lanes = [lanes[j] + lanes[j + half] for j in range(half)]
     return lanes[0]
+
+
+def _count(values: Float64, start: int, count: int, x: float) -> int:
+    return sum(bool(v < x) for v in values[start : start + count])
 
 
 def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -80,10 +85,41 @@ def _add_up_typed(typing: Any, values: Any, start: Any, rows: Any) -> Any:
     return types.float64(values, types.int64, types.int64), generate
 
 
-move, _rows = _move, _add_up
+def _count_typed(typing: Any, values: Any, start: Any, count: Any, x: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, mask = ir.VectorType(ir.DoubleType(), WIDTH), ir.IntType(WIDTH)
+        number = arguments[2].type
+        data = builder.gep(_pointer(context, builder, signature, arguments), [arguments[1]])
+        bound = ir.Constant(vector, ir.Undefined)
+        for j in range(WIDTH):
+            bound = builder.insert_element(bound, arguments[3], ir.Constant(ir.IntType(32), j))
+        new = cgutils.alloca_once_value
+        found = new(builder, ir.Constant(number, 0))  # type: ignore[no-untyped-call]
+        blocks = builder.lshr(builder.add(arguments[2], ir.Constant(number, WIDTH - 1)),
+                              ir.Constant(number, 3))  # fmt: skip
+        with cgutils.for_range(builder, blocks) as loop:
+            first = builder.mul(loop.index, ir.Constant(number, WIDTH))
+            place = builder.bitcast(builder.gep(data, [first]), vector.as_pointer())
+            below = builder.fcmp_ordered("<", builder.load(place, align=8), bound)
+            rest = builder.sub(arguments[2], first)
+            most = ir.Constant(number, WIDTH)
+            rest = builder.select(builder.icmp_signed("<", rest, most), rest, most)
+            valid = builder.sub(
+                builder.shl(ir.Constant(number, 1), rest), ir.Constant(number, 1)
+            )
+            bits = builder.and_(builder.bitcast(below, mask), builder.trunc(valid, mask))
+            ones = builder.zext(builder.ctpop(bits), number)
+            builder.store(builder.add(builder.load(found), ones), found)
+        return builder.load(found)
+
+    return types.int64(values, types.int64, types.int64, types.float64), generate
+
+
+move, _rows, _below = _move, _add_up, _count
 if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set at run time
     move = cast(Any, intrinsic(_move_typed))
     _rows = cast(Any, intrinsic(_add_up_typed))
+    _below = cast(Any, intrinsic(_count_typed))
 # `move(values, to, start, count)` copies ``values[start:start + count]`` to ``values[to:...]``; the
 # two may overlap. Nothing is checked.
 
@@ -113,3 +149,17 @@ def first_not_below(values: Float64, start: int, count: int, x: float) -> int:
         at += half * int(values[at + half - 1] < x)
         count -= half
     return at
+
+
+@inlined
+def place_of(values: Float64, start: int, count: int, x: float) -> int:
+    """`first_not_below`, faster, where `WIDTH` numbers beyond the block may be read (not used).
+
+    Halves down to a few vectors, of which each tells at once how many of its numbers are below.
+    """
+    at = start
+    while count > COUNTED:
+        half = (count + 1) >> 1
+        at += half * int(values[at + half - 1] < x)
+        count -= half
+    return int(at + _below(values, at, count, x))

@@ -154,7 +154,7 @@ def adopt(I: Int64, at: int, which: int) -> None:  # noqa: E741
     t = lay.side(at, which)
     I[t + lay.T_WHICH] ^= 1
     I[t + lay.T_COUNT] = I[t + lay.T_FOUND]
-    I[t + lay.T_FILLING] = 0
+    I[t + lay.T_FILLING] = I[at + lay.S_SUMMED] = 0
 
 
 @kernel
@@ -179,7 +179,7 @@ def select(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
         A[tail + j] = scratch[j]
     t = lay.side(at, which)
     I[t + lay.T_COUNT] = count
-    I[t + lay.T_FILLING] = 0
+    I[t + lay.T_FILLING] = I[at + lay.S_SUMMED] = 0
     I[at + lay.S_TOUCHED] += len(scratch) + count
 
 

@@ -60,7 +60,7 @@ def new_arena(
         at = lay.HEADER + lay.L_WIDTH * c
         ints[at], ints[at + 1], arena[at + 2] = p, q, p / q
     slots = min(window, FIRST_RING) if max_age_ns else window
-    length = len(arena) + n_series * _size(ints, fractions, slots) + slots + lay.MARGIN
+    length = len(arena) + n_series * _size(ints, fractions, slots) + slots
     arena = np.concatenate([arena, np.zeros(length - len(arena))])
     for s in range(n_series):
         at = at_series + s * stride
@@ -91,7 +91,7 @@ def grow(arena: Float64, series: int) -> Float64:
         lay.S_ROOM,
     )}  # fmt: skip
     slots = min(2 * before[lay.S_RING], int(ints[lay.H_WINDOW]))
-    end = int(ints[lay.H_USED]) + _size(ints, fractions, slots) + slots + lay.MARGIN
+    end = int(ints[lay.H_USED]) + _size(ints, fractions, slots) + slots
     if end > len(arena):  # half as much again, so that many growing series copy it a few times only
         arena = np.concatenate([arena, np.zeros(max(end - len(arena), len(arena) // 2))])
     _place_blocks(arena, at, fractions, slots)
@@ -130,4 +130,4 @@ def _place_blocks(arena: Float64, at: int, fractions: list[tuple[int, int]], slo
 def _place_scratch(arena: Float64, slots: int) -> None:
     ints = arena.view(np.int64)
     ints[lay.H_AT_SCRATCH], ints[lay.H_SCRATCH] = ints[lay.H_USED], slots
-    ints[lay.H_USED] += slots + lay.MARGIN
+    ints[lay.H_USED] += slots

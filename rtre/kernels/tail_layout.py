@@ -15,7 +15,6 @@ series (N, H_STRIDE)       mixed  the S_ names, then per side the T_ names, then
 per series, anywhere              ring (R,) of values; if values age, ring (R,) of times (int);
                                   per side: two buffers of `room` values, one of them the tail
 scratch (>= every R,)      float  working space of a rebuild, shared by the series
-margin (MARGIN,)                  so that a vector read from a tail's end lies inside
 =========================  =====  ================================================================
 
 The tail of a side holds ``sign * value``, ascending, so that the worst of a short position is
@@ -61,7 +60,6 @@ LEVEL = 6
 # one level of one side, see `rtre.kernels.tail_sums`
 U_HIGH, U_LOW, U_PEAK, U_LEFT = 0, 1, 2, 3  #: float: sum in two parts, its largest; int: changes
 SUM = 4
-MARGIN = 8
 
 ORDER, LINEAR, LOWER, HIGHER, NEAREST, MIDPOINT = 0, 1, 2, 3, 4, 5
 RULES = {

@@ -36,7 +36,7 @@ import numpy as np
 from rtre.kernels import tail_layout as lay
 from rtre.kernels.jit import bare, inlined, kernel
 from rtre.kernels.tail_moves import admit, drop, exchange
-from rtre.kernels.tail_query import refresh
+from rtre.kernels.tail_query import figure, refresh
 from rtre.kernels.tail_rebuild import advance, follow, guess, rebuild, start
 from rtre.kernels.tail_sums import SHORT, sum_anew
 from rtre.market import Float64, Int64
@@ -91,7 +91,7 @@ def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
             rebuild(A, I, at, which)
         count = I[t + lay.T_COUNT]
         if fixed and I[lay.H_SPREAD] and not I[t + lay.T_FILLING] and count < floor:
-            start(A, I, at, which, guess(A, I, at, which))
+            start(A, I, at, which, guess(A, I, at, which, 2.0))
         largest = A[lay.tail(I, at, which, 0) + count - 1] if count > 0 else 0.0
         if count == 0 or I[t + lay.T_FILLING]:
             steady = False
@@ -262,35 +262,43 @@ def run(A: Float64, I: Int64, at: int, values: Float64, out: Float64, j: int) ->
     are stored as it goes.
     """
     lo, hi, begun, since = A[at + lay.S_LO], A[at + lay.S_HI], j, j
-    ring, slots, pos = I[at + lay.S_AT_RING], I[at + lay.S_RING], I[at + lay.S_POS]
     if lo > hi:
         return j
-    found, single = lay.results(I, at), len(out) > 0 and out.shape[1] == 2
-    if I[at + lay.S_STALE] and len(out) > 0:
+    ring, slots, pos = I[at + lay.S_AT_RING], I[at + lay.S_RING], I[at + lay.S_POS]
+    asked, found = len(out) > 0, lay.results(I, at)
+    if asked and I[at + lay.S_STALE]:
         refresh(A, I, at)
+    single = asked and out.shape[1] == 2 and I[at + lay.S_VALID] >= I[lay.H_MIN_OBS]
     var, es = A[found], A[found + 1]
-    while j < len(values) and lo <= hi:
-        x, old = values[j], A[ring + pos]
-        still = old > lo and old < hi and x >= lo and x <= hi
-        if not still and not (abs(x) <= lay.HIGHEST and old == old):
+    while True:
+        x = old = math.nan
+        while j < len(values):
+            x, old = values[j], A[ring + pos]
+            if not (old > lo and old < hi and x >= lo and x <= hi):
+                break
+            A[ring + pos] = x
+            pos = pos + 1 if pos + 1 < slots else 0
+            if single:
+                out[j, 0], out[j, 1] = var, es
+            j += 1
+        if j == len(values) or lo > hi or not (abs(x) <= lay.HIGHEST and old == old):
             break
         A[ring + pos] = x
         pos = pos + 1 if pos + 1 < slots else 0
-        if not still:
-            if not single:
-                write(A, I, at, out, since, j)
-                since = j
-            I[at + lay.S_POS] = pos
-            low = replace(A, I, at, old, x)
-            if low:
-                settle(A, I, at)
-            else:
-                bound(A, I, at)
-            lo, hi = A[at + lay.S_LO], A[at + lay.S_HI]
-            if single and I[at + lay.S_STALE]:
-                refresh(A, I, at)
-                var, es = A[found], A[found + 1]
+        I[at + lay.S_POS] = pos
+        if not single:
+            write(A, I, at, out, since, j)
+            since = j
+        if replace(A, I, at, old, x):
+            settle(A, I, at)
+        else:
+            bound(A, I, at)
+        lo, hi = A[at + lay.S_LO], A[at + lay.S_HI]
         if single:
+            if I[at + lay.S_STALE]:
+                var, es = figure(A, I, at, 0, 0)
+                A[found], A[found + 1] = var, es
+                I[at + lay.S_STALE] = 0
             out[j, 0], out[j, 1] = var, es
         j += 1
     if not single:

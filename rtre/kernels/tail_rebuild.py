@@ -23,7 +23,7 @@ import math
 
 from rtre.kernels import tail_layout as lay
 from rtre.kernels.blocks import first_not_below, move
-from rtre.kernels.jit import inlined, kernel
+from rtre.kernels.jit import bare, inlined, kernel
 from rtre.kernels.tail import select_smallest
 from rtre.market import Float64, Int64
 
@@ -130,21 +130,21 @@ def start(A: Float64, I: Int64, at: int, which: int, below: float) -> None:  # n
 
 
 @inlined
-def guess(A: Float64, I: Int64, at: int, which: int) -> float:  # noqa: E741
+def guess(A: Float64, I: Int64, at: int, which: int, reach: float) -> float:  # noqa: E741
     """Guess a bound that about ``S_CAP`` values are below; inf where nothing is known.
 
-    Goes on from the tail's inner half with its density, twice as far. Data that are denser
+    Goes on from the tail's inner half with its density, `reach` times as far. Data that are denser
     towards the middle fill the buffer early, which only lowers the bound.
     """
     n = I[lay.side(at, which) + lay.T_COUNT]
     half = n // 2
-    if n < 4:
+    if n < 2:
         return math.inf
     tail = lay.tail(I, at, which, 0)
     spread = float(A[tail + n - 1] - A[tail + half])
     if not spread > 0.0:
         return math.inf
-    more = 2.0 * (I[at + lay.S_CAP] - n) / (n - 1 - half)
+    more = reach * (I[at + lay.S_CAP] - n) / (n - 1 - half)
     return float(A[tail + n - 1] + more * spread)
 
 
@@ -183,23 +183,53 @@ def select(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     I[at + lay.S_TOUCHED] += len(scratch) + count
 
 
+@bare
+def collect(A: Float64, I: Int64, at: int, which: int, below: float) -> int:  # noqa: E741
+    """Copy all values below a bound, in any order, to the scratch; returns how many.
+
+    Without a branch to mispredict: 2 cycles a slot.
+    """
+    ring, scratch, sign = I[at + lay.S_AT_RING], I[lay.H_AT_SCRATCH], lay.sign_of(I, which)
+    used, slots = I[at + lay.S_SLOTS], I[at + lay.S_RING]
+    begun, found = (I[at + lay.S_POS] - used) % slots, 0
+    for piece in range(2):
+        first = ring if piece else ring + begun
+        end = ring + begun + used - slots if piece else ring + min(begun + used, slots)
+        for slot in range(first, end):
+            x = sign * A[slot]
+            A[scratch + found] = x
+            found += int(x < below)  # NaN is not
+    I[at + lay.S_TOUCHED] += used
+    return found
+
+
 @kernel
 def rebuild(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Fill a tail anew from the whole ring, at once."""
     I[at + lay.S_REBUILDS] += 1
-    if I[at + lay.S_CAP] >= BY_SELECTION:
+    t, need, cap = lay.side(at, which), I[at + lay.S_NEED], I[at + lay.S_CAP]
+    wanted = min(I[at + lay.S_VALID], need + (cap - need) // 2)
+    below = guess(A, I, at, which, 1.0)
+    found = collect(A, I, at, which, below) if below < math.inf else 0
+    if found < wanted and below < math.inf:
+        below = guess(A, I, at, which, 4.0)
+        found = collect(A, I, at, which, below)
+    if found >= wanted:
+        count = min(found, cap)
+        scratch = A[I[lay.H_AT_SCRATCH] : I[lay.H_AT_SCRATCH] + found]
+        select_smallest(scratch, found, count)
+        tail = lay.tail(I, at, which, 0)
+        for j in range(count):
+            A[tail + j] = scratch[j]
+        I[t + lay.T_COUNT] = count
+        I[t + lay.T_FILLING] = I[at + lay.S_SUMMED] = 0
+        I[at + lay.S_TOUCHED] += count
+    elif cap >= BY_SELECTION:
         select(A, I, at, which)
-        return
-    t = lay.side(at, which)
-    wanted = min(
-        I[at + lay.S_VALID], I[at + lay.S_NEED] + (I[at + lay.S_CAP] - I[at + lay.S_NEED]) // 2
-    )
-    start(A, I, at, which, guess(A, I, at, which))
-    scan(A, I, at, which)
-    if I[t + lay.T_FOUND] < wanted:
+    else:
         start(A, I, at, which, math.inf)
         scan(A, I, at, which)
-    adopt(I, at, which)
+        adopt(I, at, which)
 
 
 @kernel

@@ -20,7 +20,7 @@ from rtre.kernels.jit import inlined
 from rtre.market import Float64
 
 WIDTH = 8  #: numbers in a vector of the intermediate code; any machine can split or join them
-COUNTED = 8 * WIDTH  #: so many numbers are counted rather than halved
+COUNTED = 16 * WIDTH  #: so many numbers are counted rather than halved
 LANES = 2 * WIDTH  #: partial sums: two vectors, so that the latency of an addition is half hidden
 
 
@@ -46,6 +46,10 @@ def _add_up(values: Float64, start: int, count: int) -> float:
 
 def _count(values: Float64, start: int, count: int, x: float) -> int:
     return sum(bool(v < x) for v in values[start : start + count])
+
+
+def _skip(values: Float64, start: int, half: int, x: float) -> int:
+    return half * int(values[start + half - 1] < x)
 
 
 def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -138,11 +142,26 @@ def _count_typed(typing: Any, values: Any, start: Any, count: Any, x: Any) -> An
     return types.int64(values, types.int64, types.int64, types.float64), generate
 
 
-move, _lanes, _below = _move, _add_up, _count
+def _skip_typed(typing: Any, values: Any, start: Any, half: Any, x: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = _pointer(context, builder, signature, arguments)
+        number = arguments[2].type
+        last = builder.add(arguments[1], builder.sub(arguments[2], ir.Constant(number, 1)))
+        value = builder.load(builder.gep(data, [last]))
+        below = builder.fcmp_ordered("<", value, arguments[3])
+        step = builder.select(below, arguments[2], ir.Constant(number, 0))
+        step.set_metadata("unpredictable", builder.module.add_metadata([]))  # or it is a branch
+        return step
+
+    return types.int64(values, types.int64, types.int64, types.float64), generate
+
+
+move, _lanes, _below, _step = _move, _add_up, _count, _skip
 if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set at run time
     move = cast(Any, intrinsic(_move_typed))
     _lanes = cast(Any, intrinsic(_add_up_typed))
     _below = cast(Any, intrinsic(_count_typed))
+    _step = cast(Any, intrinsic(_skip_typed))
 # `move(values, to, start, count)` copies ``values[start:start + count]`` to ``values[to:...]``; the
 # two may overlap. Nothing is checked.
 
@@ -165,26 +184,13 @@ def total(values: Float64, start: int, count: int) -> float:
 def first_not_below(values: Float64, start: int, count: int, x: float) -> int:
     """Index of the first of ``values[start : start + count]``, ascending, that is not below `x`.
 
-    ``start + count`` if there is none. Without a branch to mispredict.
-    """
-    at = start
-    while count > 0:
-        half = (count + 1) >> 1
-        at += half * int(values[at + half - 1] < x)
-        count -= half
-    return at
-
-
-@inlined
-def place_of(values: Float64, start: int, count: int, x: float) -> int:
-    """`first_not_below` for a search whose outcome cannot be predicted.
-
-    Halves down to a few vectors, each of which tells at once how many of its numbers are below.
+    ``start + count`` if there is none. Without a branch to mispredict: halves down to a few vectors,
+    each of which tells at once how many of its numbers are below.
     """
     at = start
     while count > COUNTED:
         half = (count + 1) >> 1
-        at += half * int(values[at + half - 1] < x)
+        at += _step(values, at, half, x)
         count -= half
     if count >= WIDTH:
         return int(at + _below(values, at, count, x))

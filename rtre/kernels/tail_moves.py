@@ -7,7 +7,7 @@ reach the tail at all change one end of it: `exchange` is one move between the t
 from __future__ import annotations
 
 from rtre.kernels import tail_layout as lay
-from rtre.kernels.blocks import first_not_below, move, place_of
+from rtre.kernels.blocks import first_not_below, move
 from rtre.kernels.jit import inlined
 from rtre.kernels.tail_sums import carry, sum_anew
 from rtre.market import Float64, Int64
@@ -22,8 +22,8 @@ def exchange(A: Float64, I: Int64, at: int, which: int, old: float, new: float) 
     """
     t = lay.side(at, which)
     n, tail, cap = I[t + lay.T_COUNT], lay.tail(I, at, which, 0), I[at + lay.S_CAP]
-    i = place_of(A, tail, n, old) - tail
-    j = place_of(A, tail, n, new) - tail
+    i = first_not_below(A, tail, n, old) - tail
+    j = first_not_below(A, tail, n, new) - tail
     leaves = int(i < n)
     # to let an equal of the largest in is as right as to leave it out
     enters = int(j < n) | (leaves & int(n == I[at + lay.S_VALID]))

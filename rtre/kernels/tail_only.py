@@ -89,7 +89,7 @@ def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
         t = lay.side(at, which)
         if I[t + lay.T_COUNT] < need:
             rebuild(A, I, at, which)
-        count = I[t + lay.T_COUNT]
+        count = I[t + lay.T_COUNT] = min(I[t + lay.T_COUNT], I[at + lay.S_CAP])
         if fixed and I[lay.H_SPREAD] and not I[t + lay.T_FILLING] and count < floor:
             start(A, I, at, which, guess(A, I, at, which, 2.0))
         largest = A[lay.tail(I, at, which, 0) + count - 1] if count > 0 else 0.0
@@ -262,7 +262,7 @@ def run(A: Float64, I: Int64, at: int, values: Float64, out: Float64, j: int) ->
     are stored as it goes.
     """
     lo, hi, begun, since = A[at + lay.S_LO], A[at + lay.S_HI], j, j
-    if lo > hi:
+    if lo > lay.HIGHEST:
         return j
     ring, slots, pos = I[at + lay.S_AT_RING], I[at + lay.S_RING], I[at + lay.S_POS]
     asked, found = len(out) > 0, lay.results(I, at)
@@ -281,7 +281,7 @@ def run(A: Float64, I: Int64, at: int, values: Float64, out: Float64, j: int) ->
             if single:
                 out[j, 0], out[j, 1] = var, es
             j += 1
-        if j == len(values) or lo > hi or not (abs(x) <= lay.HIGHEST and old == old):
+        if j == len(values) or lo > lay.HIGHEST or not (abs(x) <= lay.HIGHEST and old == old):
             break
         A[ring + pos] = x
         pos = pos + 1 if pos + 1 < slots else 0

@@ -27,8 +27,9 @@ from rtre.kernels.jit import bare, inlined, kernel
 from rtre.kernels.tail import select_smallest
 from rtre.market import Float64, Int64
 
-PACE = 64  #: slots scanned in a tick when there is no hurry
-GENTLE = 4  #: finds after which an unhurried tick stops scanning
+PACE = 128  #: slots scanned in a tick when there is no hurry
+GENTLE = 8  #: finds after which an unhurried tick stops scanning
+STRIDE = 16  #: slots scanned between two looks at that
 BY_SELECTION = 512  #: from so many values on, selecting them beats inserting them one by one
 
 
@@ -49,7 +50,7 @@ def offer(A: Float64, I: Int64, at: int, t: int, buffer: int, x: float, cap: int
         A[t + lay.T_BELOW] = A[buffer + n]
 
 
-@kernel
+@bare
 def scan(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Offer all slots of the ring, one by one."""
     t, ring, slots = lay.side(at, which), I[at + lay.S_AT_RING], I[at + lay.S_RING]
@@ -67,58 +68,74 @@ def scan(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     I[at + lay.S_TOUCHED] += I[at + lay.S_SLOTS]
 
 
-@kernel
+@bare
 def gather(A: Float64, I: Int64, at: int, which: int, goal: int, least: int) -> int:  # noqa: E741
     """Collect values below the bound from further slots, until `goal` are done; returns how many.
 
-    They go to the scratch. Stops earlier, but not before `least`, when it has `GENTLE`.
+    They go to the scratch. Stops earlier, but not before `least`, when it has `GENTLE`, which it
+    looks at every `STRIDE` slots.
     """
     t, ring, slots = lay.side(at, which), I[at + lay.S_AT_RING], I[at + lay.S_RING]
     scratch, sign = I[lay.H_AT_SCRATCH], lay.sign_of(I, which)
     below, begun, found = A[t + lay.T_BELOW], I[t + lay.T_DONE], 0
     done, slot = begun, (I[t + lay.T_START] + begun) % slots
     while done < goal and (found < GENTLE or done < least):
-        x = sign * A[ring + slot]
-        A[scratch + found] = x
-        found += int(x < below)
-        done += 1
-        slot += 1
-        if slot == slots:
-            slot = 0
+        count = min(STRIDE, goal - done, slots - slot)
+        for place in range(ring + slot, ring + slot + count):
+            x = sign * A[place]
+            A[scratch + found] = x
+            found += int(x < below)
+        done += count
+        slot = slot + count if slot + count < slots else 0
     I[t + lay.T_DONE] = done
     I[at + lay.S_TOUCHED] += done - begun
     return found
 
 
 @kernel
+def sort(A: Float64, first: int, count: int) -> None:
+    """Sort a block of the arena."""
+    A[first : first + count].sort()
+
+
+@bare
 def merge(A: Float64, I: Int64, at: int, which: int, found: int) -> None:  # noqa: E741
-    """Sort the `found` values of the scratch and merge them into the buffer being filled, once.
+    """Merge the `found` values of the scratch into the buffer being filled, each part moved once.
 
     A falling series inserts at the front each time: one by one, 133 values in a tick moved 53,000.
     """
     t, cap, first = lay.side(at, which), I[at + lay.S_CAP], I[lay.H_AT_SCRATCH]
-    A[first : first + found].sort()
+    if found > 16:
+        sort(A, first, found)
+    else:
+        for i in range(first + 1, first + found):
+            x, j = A[i], i
+            while j > first and A[j - 1] > x:
+                A[j] = A[j - 1]
+                j -= 1
+            A[j] = x
     buffer, i, j = lay.tail(I, at, which, 1), I[t + lay.T_FOUND], found
     while i + j > cap:  # drop the largest
         if j == 0 or (i > 0 and A[buffer + i - 1] > A[first + j - 1]):
             i -= 1
         else:
             j -= 1
-    n = i + j
+    n, moved = i + j, found * 8  # 8: a sort's comparisons per value
     while j > 0:
-        if i > 0 and A[buffer + i - 1] > A[first + j - 1]:
-            A[buffer + i + j - 1] = A[buffer + i - 1]
-            i -= 1
-        else:
-            A[buffer + i + j - 1] = A[first + j - 1]
-            j -= 1
+        x = A[first + j - 1]
+        spot = first_not_below(A, buffer, i, x)
+        move(A, spot + j, spot, buffer + i - spot)
+        moved += buffer + i - spot
+        i = spot - buffer
+        j -= 1
+        A[spot + j] = x
     I[t + lay.T_FOUND] = n
     if n == cap:
         A[t + lay.T_BELOW] = A[buffer + n - 1]
-    I[at + lay.S_TOUCHED] += n + found * 8  # 8: a sort's comparisons per value
+    I[at + lay.S_TOUCHED] += moved
 
 
-@kernel
+@bare
 def start(A: Float64, I: Int64, at: int, which: int, below: float) -> None:  # noqa: E741
     """Begin to fill the second buffer of a side with values smaller than `below`."""
     t = lay.side(at, which)
@@ -153,7 +170,7 @@ def adopt(I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Make the filled buffer the tail."""
     t = lay.side(at, which)
     I[t + lay.T_WHICH] ^= 1
-    I[t + lay.T_COUNT] = I[t + lay.T_FOUND]
+    I[t + lay.T_COUNT] = min(I[t + lay.T_FOUND], I[at + lay.S_CAP])
     I[t + lay.T_FILLING] = I[at + lay.S_SUMMED] = 0
 
 
@@ -232,7 +249,7 @@ def rebuild(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
         adopt(I, at, which)
 
 
-@kernel
+@bare
 def advance(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """One tick's work on a refill in pieces; call it before the ring moves on."""
     t, slots = lay.side(at, which), I[at + lay.S_SLOTS]
@@ -241,13 +258,7 @@ def advance(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     least = min(slots, slots * (begun - count + 1) // max(begun - need + 1, 1))
     goal = min(slots, max(I[t + lay.T_DONE] + PACE, least))
     found = gather(A, I, at, which, goal, least)
-    if found > GENTLE:
-        merge(A, I, at, which, found)
-    else:
-        for j in range(found):
-            x = A[I[lay.H_AT_SCRATCH] + j]
-            if x < A[t + lay.T_BELOW]:
-                offer(A, I, at, t, lay.tail(I, at, which, 1), x, I[at + lay.S_CAP])
+    merge(A, I, at, which, found)
     if I[t + lay.T_DONE] < slots:
         return
     if I[t + lay.T_FOUND] > count:

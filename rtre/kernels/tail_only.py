@@ -15,12 +15,15 @@ leaves may always be taken from the tail and a new one may always stay outside. 
 and NaN compares false, so NaN stays out by itself.
 
 * Most ticks, 1 - 2p of them, touch neither the tail nor the result. That is decided by four
-  comparisons against ``S_LO`` and ``S_HI``, in the loop; all else happens in `take`, a function
-  of its own: with it inlined, the reference counts that numba keeps at each of its exits made
-  a tick several times as dear.
+  comparisons against ``S_LO`` and ``S_HI``, in the loop.
+* In a full window whose values do not age the rest exchange one number for another, which is one
+  move within each tail (`rtre.kernels.tail_moves.exchange`). A batch stays in one loop for both
+  (`run`), without reference counts, which made a tick several times as dear.
+* All else, warm-up, age, NaN and a refill in pieces, happens in `take`.
 * A tail that has shrunk below `need` is filled anew from the ring, `rtre.kernels.tail_rebuild`.
 * The other side, losses of a short position, is the same structure over ``-x``.
-* Nothing is lost by rounding: values are moved, never added to or taken from a sum.
+* VaR loses nothing by rounding: values are moved, never added. The sums of long tails are carried
+  along with an error below 1e-14, `rtre.kernels.tail_sums`.
 
 Cost per tick: ``benchmarks/test_rolling_tail.py`` measures it. O(1) amortised scan steps, whatever
 the data (about 1/p); the worst is a strictly increasing series, which evicts from the tail at each
@@ -130,7 +133,7 @@ def replace(A: Float64, I: Int64, at: int, old: float, new: float) -> bool:  # n
 
 @inlined
 def supplant(A: Float64, I: Int64, at: int, x: float) -> None:  # noqa: E741
-    """Take `x` where values come and go by themselves: let the oldest go, where there is no room."""
+    """Take `x` where values come and go by themselves: the oldest goes where there is no room."""
     pos, slots = I[at + lay.S_POS], I[at + lay.S_RING]
     if I[at + lay.S_SLOTS] == slots:
         evict(A, I, at)
@@ -254,25 +257,32 @@ def write(A: Float64, I: Int64, at: int, out: Float64, first: int, end: int) -> 
             out[j, c] = A[found + c]
 
 
+@inlined
+def touch(A: Float64, I: Int64, at: int, old: float, x: float) -> None:  # noqa: E741
+    """Exchange two numbers that reach a tail of a full window; the ring has changed already."""
+    if replace(A, I, at, old, x):
+        settle(A, I, at)
+    else:
+        bound(A, I, at)
+
+
 @bare
 def run(A: Float64, I: Int64, at: int, values: Float64, out: Float64, j: int) -> int:  # noqa: E741
     """Take values from `j` on while the window is full and each is a number for a number.
 
-    Returns how many of all were taken. What the loop needs is in registers, and a single VaR and ES
-    are stored as it goes.
+    Returns how many of all were taken. What the inner loop needs is in registers, and a single VaR
+    and ES are stored as it goes.
     """
     lo, hi, begun, since = A[at + lay.S_LO], A[at + lay.S_HI], j, j
-    if lo > lay.HIGHEST:
-        return j
     ring, slots, pos = I[at + lay.S_AT_RING], I[at + lay.S_RING], I[at + lay.S_POS]
-    asked, found = len(out) > 0, lay.results(I, at)
+    asked, found, n = len(out) > 0, lay.results(I, at), len(values)
     if asked and I[at + lay.S_STALE]:
         refresh(A, I, at)
     single = asked and out.shape[1] == 2 and I[at + lay.S_VALID] >= I[lay.H_MIN_OBS]
     var, es = A[found], A[found + 1]
-    while True:
+    while lo <= lay.HIGHEST:
         x = old = math.nan
-        while j < len(values):
+        while j < n:
             x, old = values[j], A[ring + pos]
             if not (old > lo and old < hi and x >= lo and x <= hi):
                 break
@@ -281,24 +291,20 @@ def run(A: Float64, I: Int64, at: int, values: Float64, out: Float64, j: int) ->
             if single:
                 out[j, 0], out[j, 1] = var, es
             j += 1
-        if j == len(values) or lo > lay.HIGHEST or not (abs(x) <= lay.HIGHEST and old == old):
+        if j == n or math.isnan(old) or not abs(x) <= lay.HIGHEST:
             break
-        A[ring + pos] = x
-        pos = pos + 1 if pos + 1 < slots else 0
-        I[at + lay.S_POS] = pos
         if not single:
             write(A, I, at, out, since, j)
             since = j
-        if replace(A, I, at, old, x):
-            settle(A, I, at)
-        else:
-            bound(A, I, at)
+        A[ring + pos] = x
+        pos = pos + 1 if pos + 1 < slots else 0
+        I[at + lay.S_POS] = pos
+        touch(A, I, at, old, x)
         lo, hi = A[at + lay.S_LO], A[at + lay.S_HI]
+        if single and I[at + lay.S_STALE]:
+            A[found], A[found + 1] = var, es = figure(A, I, at, 0, 0)
+            I[at + lay.S_STALE] = 0
         if single:
-            if I[at + lay.S_STALE]:
-                var, es = figure(A, I, at, 0, 0)
-                A[found], A[found + 1] = var, es
-                I[at + lay.S_STALE] = 0
             out[j, 0], out[j, 1] = var, es
         j += 1
     if not single:

@@ -24,9 +24,9 @@ def figure(A: Float64, I: Int64, at: int, which: int, c: int) -> tuple[float, fl
     """VaR and ES of a side and level, for a window that has the numbers for them.
 
     ES is that of Rockafellar and Uryasev (2002, eq. 25 for a sample), under every rule of VaR:
-    ``(L(1) + ... + L(k-1) + (m - k + 1) L(k)) / m``. A short tail is added up anew each time, the sum
-    of a long one is carried along (`rtre.kernels.tail_sums`). Rounding could leave ES an ulp below
-    VaR, and the rule "lower" can lie deeper by itself: then ES = VaR.
+    ``(L(1) + ... + L(k-1) + (m - k + 1) L(k)) / m``. A short tail is added up anew each time, the
+    sum of a long one is carried along (`rtre.kernels.tail_sums`). Rounding could leave ES an ulp
+    below VaR, and the rule "lower" can lie deeper by itself: then ES = VaR.
     """
     tail, r = lay.tail(I, at, which, 0), lay.level(I, at, c)
     k = I[r + lay.R_K]

@@ -1,17 +1,20 @@
 """Refill a tail that runs low: at once, or in small pieces ahead of time.
 
-Both find the smallest values of the ring by offering them, one by one, to a sorted buffer with a
-bound: *the buffer holds every value scanned so far that is below ``T_BELOW``*, and some of those
-equal to it. A full buffer drops its largest value and lowers the bound to the new one, so the rule
-holds whatever the bound was at first; a good first guess only saves work. With no guess (inf) a
+Both begin with a guess of a bound that enough values are below, from how dense the tail is.
+
+**At once.** O(W), about once in 1000 ticks of a short window and seldom of a long one. The values
+below the bound are copied out without a branch, and the smallest of them selected and sorted. Where
+the guess is too low twice, or there is none, all are offered one by one to a sorted buffer, or for
+a large tail selected from. One by one from the start took 2 to 4 times as long. Where values age
+this is the only way: a silence ends with thousands of evictions in one tick anyway.
+
+**A buffer with a bound**: *it holds every value scanned so far that is below ``T_BELOW``*, and some
+of those equal to it. When full it drops its largest value and lowers the bound to the new one, so
+the rule holds whatever the bound was at first; a good guess only saves work. With no guess (inf) a
 buffer for c of W values in random order takes c (1 + ln(W / c)) insertions, with one about c.
 
-**At once.** O(W): what a window pays, about once in 10,000 ticks, when a tail has shrunk to what
-it needs. Right for small windows, where it is short, and the only way where values age: a
-silence ends with thousands of evictions in one tick anyway.
-
 **In pieces** (`spread`). When half of a tail's slack is gone, the other buffer is filled over
-many ticks, `PACE` slots in each, faster if evictions eat up the slack: the scan is never less
+many ticks, about `PACE` slots in each, faster if evictions eat up the slack: the scan is never less
 advanced than the share of the slack that is gone, so it ends in time for any input. A slot that was
 scanned and is then overwritten is kept true on the spot (`follow`). At the end the buffers change
 places. With s = half the slack a tick scans ``max(PACE, W / s)`` slots at the most, instead of W.
@@ -38,7 +41,7 @@ def offer(A: Float64, I: Int64, at: int, t: int, buffer: int, x: float, cap: int
     """Insert `x`, which is below the bound, into the buffer being filled."""
     n = I[t + lay.T_FOUND]
     if n >= cap:
-        n -= 1
+        n = cap - 1
     spot = buffer + n
     if n > 0 and x < A[spot - 1]:
         spot = first_not_below(A, buffer, n, x)

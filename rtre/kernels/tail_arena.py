@@ -47,7 +47,8 @@ def new_arena(
     """
     fractions = [(t.numerator, t.denominator) for t in tails]
     sides, levels = len(signs), len(tails)
-    stride = lay.SCALARS + lay.SIDE * sides + lay.LEVEL * levels + 2 * sides * levels
+    stride = lay.SCALARS + lay.SIDE * sides + lay.LEVEL * levels
+    stride += (2 + lay.SUM) * sides * levels
     at_series = lay.HEADER + lay.L_WIDTH * levels
     arena = np.zeros(at_series + stride * n_series)
     ints = arena.view(np.int64)

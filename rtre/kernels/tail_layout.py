@@ -10,7 +10,8 @@ block                      as     holds
 header (H_...)             int    settings, offsets
 levels (C, 3)              mixed  tail probability as a fraction P / Q (int) and as a float
 series (N, H_STRIDE)       mixed  the S_ names, then per side the T_ names, then per level the
-                                  L_ names, then the results (sides, C, 2): VaR, ES
+                                  R_ names, then the results (sides, C, 2): VaR, ES, then per
+                                  side and level the U_ names
 per series, anywhere              ring (R,) of values; if values age, ring (R,) of times (int);
                                   per side: two buffers of `room` values, one of them the tail
 scratch (>= every R,)      float  working space of a rebuild, shared by the series
@@ -42,7 +43,8 @@ S_RANKED, S_NEED, S_CAP = 10, 11, 12  #: n that the ranks are for; values a tail
 S_STALE, S_LAST_NS = 13, 14  #: 1 where results are out of date; newest time seen
 S_TICKS, S_NANS, S_REJECTED, S_LATE = 15, 16, 17, 18  #: counters
 S_AGED, S_DISPLACED, S_REBUILDS, S_REFILLS, S_TOUCHED = 19, 20, 21, 22, 23
-SCALARS = 24
+S_FLOOR, S_SUMMED = 24, 25  #: a full window's tail with fewer is filled anew; 1: U_ sums are right
+SCALARS = 26
 
 # one side of a series
 T_COUNT, T_WHICH = 0, 1  #: values in the tail; which of the two buffers it is
@@ -54,6 +56,10 @@ SIDE = 8
 R_A, R_B, R_K = 0, 1, 2  #: VaR lies between the 0-based order statistics a and b; k = ceil(m)
 R_GAMMA, R_M, R_WEIGHT = 3, 4, 5  #: float: at this fraction of the way; m = n tail; m - k + 1
 LEVEL = 6
+
+# one level of one side, see `rtre.kernels.tail_sums`
+U_HIGH, U_LOW, U_PEAK, U_LEFT = 0, 1, 2, 3  #: float: sum in two parts, its largest; int: changes
+SUM = 4
 
 ORDER, LINEAR, LOWER, HIGHER, NEAREST, MIDPOINT = 0, 1, 2, 3, 4, 5
 RULES = {
@@ -95,6 +101,13 @@ def level(I: Int64, at: int, which: int) -> int:  # noqa: E741
 def results(I: Int64, at: int) -> int:  # noqa: E741
     """Offset of the results of the series at `at`."""
     return int(at + SCALARS + SIDE * I[H_SIDES] + LEVEL * I[H_LEVELS])
+
+
+@inlined
+def running(I: Int64, at: int, which: int, c: int) -> int:  # noqa: E741
+    """Offset of the running sum of a side and level of the series at `at`."""
+    levels = I[H_LEVELS]
+    return int(results(I, at) + 2 * I[H_SIDES] * levels + SUM * (which * levels + c))
 
 
 @inlined
@@ -142,5 +155,8 @@ def place(A: Float64, I: Int64, n: int, at: int) -> None:  # noqa: E741
         need = max(need, k, b + 1)
     I[at + S_RANKED] = n
     I[at + S_NEED] = need
-    I[at + S_CAP] = need + slack(need, I[H_SPREAD], n)
+    more = slack(need, I[H_SPREAD], n)
+    I[at + S_CAP] = need + more
+    I[at + S_FLOOR] = min(need + more // 2, n) if I[H_SPREAD] else need
+    I[at + S_SUMMED] = 0
     I[at + S_STALE] = 1

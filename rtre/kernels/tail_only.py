@@ -15,12 +15,15 @@ leaves may always be taken from the tail and a new one may always stay outside. 
 and NaN compares false, so NaN stays out by itself.
 
 * Most ticks, 1 - 2p of them, touch neither the tail nor the result. That is decided by four
-  comparisons against ``S_LO`` and ``S_HI``, in the loop; all else happens in `take`, a function
-  of its own: with it inlined, the reference counts that numba keeps at each of its exits made
-  a tick several times as dear.
+  comparisons against ``S_LO`` and ``S_HI``, in the loop.
+* In a full window whose values do not age the rest exchange one number for another, which is one
+  move within each tail (`rtre.kernels.tail_moves.exchange`). A batch stays in one loop for both
+  (`run`), without reference counts, which made a tick several times as dear.
+* All else, warm-up, age, NaN and a refill in pieces, happens in `take`.
 * A tail that has shrunk below `need` is filled anew from the ring, `rtre.kernels.tail_rebuild`.
 * The other side, losses of a short position, is the same structure over ``-x``.
-* Nothing is lost by rounding: values are moved, never added to or taken from a sum.
+* VaR loses nothing by rounding: values are moved, never added. The sums of long tails are carried
+  along with an error below 1e-14, `rtre.kernels.tail_sums`.
 
 Cost per tick: ``benchmarks/test_rolling_tail.py`` measures it. O(1) amortised scan steps, whatever
 the data (about 1/p); the worst is a strictly increasing series, which evicts from the tail at each
@@ -34,46 +37,14 @@ import math
 import numpy as np
 
 from rtre.kernels import tail_layout as lay
-from rtre.kernels.blocks import first_not_below, move
 from rtre.kernels.jit import bare, inlined, kernel
-from rtre.kernels.tail_query import refresh
+from rtre.kernels.tail_moves import admit, drop, exchange
+from rtre.kernels.tail_query import figure, refresh
 from rtre.kernels.tail_rebuild import advance, follow, guess, rebuild, start
+from rtre.kernels.tail_sums import SHORT, sum_anew
 from rtre.market import Float64, Int64
 
 TAKEN, FULL = 0, 1  #: verdict of `take`: FULL = the ring must grow first, nothing was changed
-
-
-@inlined
-def drop(A: Float64, I: Int64, at: int, which: int, x: float) -> None:  # noqa: E741
-    """Value `x` (signed) leaves the window: take it from the tail if it is there."""
-    t = lay.side(at, which)
-    n, tail = I[t + lay.T_COUNT], lay.tail(I, at, which, 0)
-    if n > 0 and x <= A[tail + n - 1]:
-        spot = first_not_below(A, tail, n, x)
-        move(A, spot, spot + 1, tail + n - 1 - spot)
-        I[t + lay.T_COUNT] = n - 1
-        I[at + lay.S_TOUCHED] += tail + n - 1 - spot
-        if spot - tail < I[at + lay.S_NEED]:
-            I[at + lay.S_STALE] = 1
-
-
-@inlined
-def admit(A: Float64, I: Int64, at: int, which: int, x: float) -> None:  # noqa: E741
-    """Value `x` (signed) enters the window, of ``S_VALID`` numbers before it."""
-    t = lay.side(at, which)
-    n, tail, cap = I[t + lay.T_COUNT], lay.tail(I, at, which, 0), I[at + lay.S_CAP]
-    inside = n > 0 and x < A[tail + n - 1]
-    if not inside and (n != I[at + lay.S_VALID] or n >= cap):
-        return
-    if n >= cap:  # dropping the largest is always allowed
-        n = cap - 1
-    spot = first_not_below(A, tail, n, x)
-    move(A, spot + 1, spot, tail + n - spot)
-    A[spot] = x
-    I[t + lay.T_COUNT] = n + 1
-    I[at + lay.S_TOUCHED] += tail + n - spot
-    if spot - tail < I[at + lay.S_NEED]:
-        I[at + lay.S_STALE] = 1
 
 
 @inlined
@@ -114,17 +85,16 @@ def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
     valid = I[at + lay.S_VALID]
     if valid != I[at + lay.S_RANKED]:
         lay.place(A, I, valid, at)
-    need = I[at + lay.S_NEED]
-    steady = I[lay.H_MAX_AGE] == 0 and I[at + lay.S_SLOTS] == I[lay.H_WINDOW]
-    low = need + (I[at + lay.S_CAP] - need) // 2
+    need, floor = I[at + lay.S_NEED], I[at + lay.S_FLOOR]
+    steady = fixed = I[lay.H_MAX_AGE] == 0 and I[at + lay.S_SLOTS] == I[lay.H_WINDOW]
     lo, hi = -lay.HIGHEST, lay.HIGHEST
     for which in range(I[lay.H_SIDES]):
         t = lay.side(at, which)
         if I[t + lay.T_COUNT] < need:
             rebuild(A, I, at, which)
-        count = I[t + lay.T_COUNT]
-        if steady and I[lay.H_SPREAD] and not I[t + lay.T_FILLING] and count < min(low, valid):
-            start(A, I, at, which, guess(A, I, at, which))
+        count = I[t + lay.T_COUNT] = min(I[t + lay.T_COUNT], I[at + lay.S_CAP])
+        if fixed and I[lay.H_SPREAD] and not I[t + lay.T_FILLING] and count < floor:
+            start(A, I, at, which, guess(A, I, at, which, 2.0))
         largest = A[lay.tail(I, at, which, 0) + count - 1] if count > 0 else 0.0
         if count == 0 or I[t + lay.T_FILLING]:
             steady = False
@@ -134,14 +104,56 @@ def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
             hi = -largest
     A[at + lay.S_LO] = lo if steady else math.inf
     A[at + lay.S_HI] = hi if steady else -math.inf
+    if fixed and need > SHORT and not I[at + lay.S_SUMMED]:
+        for which in range(I[lay.H_SIDES]):
+            sum_anew(A, I, at, which)
+        I[at + lay.S_SUMMED] = 1
+
+
+@inlined
+def bound(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
+    """Bounds of the fast path, after a change that leaves the tails long enough."""
+    for which in range(I[lay.H_SIDES]):
+        largest = A[lay.tail(I, at, which, 0) + I[lay.side(at, which) + lay.T_COUNT] - 1]
+        if lay.sign_of(I, which) > 0.0:
+            A[at + lay.S_LO] = largest
+        else:
+            A[at + lay.S_HI] = -largest
+
+
+@inlined
+def replace(A: Float64, I: Int64, at: int, old: float, new: float) -> bool:  # noqa: E741
+    """Exchange two numbers in the tails of a full window; whether one runs low."""
+    low = False
+    for which in range(I[lay.H_SIDES]):
+        sign = lay.sign_of(I, which)
+        low |= exchange(A, I, at, which, sign * old, sign * new) < I[at + lay.S_FLOOR]
+    return low
+
+
+@inlined
+def supplant(A: Float64, I: Int64, at: int, x: float) -> None:  # noqa: E741
+    """Take `x` where values come and go by themselves: the oldest goes where there is no room."""
+    pos, slots = I[at + lay.S_POS], I[at + lay.S_RING]
+    if I[at + lay.S_SLOTS] == slots:
+        evict(A, I, at)
+        I[at + lay.S_DISPLACED] += int(I[lay.H_MAX_AGE] > 0)
+    A[I[at + lay.S_AT_RING] + pos] = x
+    I[at + lay.S_POS] = pos + 1 if pos + 1 < slots else 0
+    I[at + lay.S_SLOTS] += 1
+    if not math.isnan(x):
+        for which in range(I[lay.H_SIDES]):
+            admit(A, I, at, which, lay.sign_of(I, which) * x)
+        I[at + lay.S_VALID] += 1
 
 
 @bare
 def take(A: Float64, I: Int64, at: int, x: float, now: int) -> int:  # noqa: E741
     """One tick, whatever it does. Returns TAKEN, or FULL where the ring must grow first."""
-    if I[lay.H_MAX_AGE] > 0:
+    ages = I[lay.H_MAX_AGE] > 0
+    if ages:
         now = expire(A, I, at, now)
-    slots, ring = I[at + lay.S_RING], I[at + lay.S_AT_RING]
+    slots, pos = I[at + lay.S_RING], I[at + lay.S_POS]
     keep = math.isnan(x) and I[lay.H_KEEP_NAN] != 0
     usable = abs(x) <= lay.HIGHEST
     full = I[at + lay.S_SLOTS] == slots
@@ -153,25 +165,22 @@ def take(A: Float64, I: Int64, at: int, x: float, now: int) -> int:  # noqa: E74
     elif not usable:
         I[at + lay.S_REJECTED] += 1
     if usable or keep:
-        pos = I[at + lay.S_POS]
+        place = I[at + lay.S_AT_RING] + pos
+        old = A[place]
         for which in range(I[lay.H_SIDES]):
             if I[lay.side(at, which) + lay.T_FILLING]:
                 sign = lay.sign_of(I, which)
                 advance(A, I, at, which)
                 if I[lay.side(at, which) + lay.T_FILLING]:
-                    follow(A, I, at, which, sign * A[ring + pos], sign * x)
-        if full:
-            evict(A, I, at)
-            I[at + lay.S_DISPLACED] += int(I[lay.H_MAX_AGE] > 0)
-        A[ring + pos] = x
-        if I[lay.H_MAX_AGE] > 0:
-            I[I[at + lay.S_AT_TIMES] + pos] = now
-        I[at + lay.S_POS] = pos + 1 if pos + 1 < slots else 0
-        I[at + lay.S_SLOTS] += 1
-        if usable:
-            for which in range(I[lay.H_SIDES]):
-                admit(A, I, at, which, lay.sign_of(I, which) * x)
-            I[at + lay.S_VALID] += 1
+                    follow(A, I, at, which, sign * old, sign * x)
+        if full and usable and not ages and not math.isnan(old):
+            replace(A, I, at, old, x)
+            A[place] = x
+            I[at + lay.S_POS] = pos + 1 if pos + 1 < slots else 0
+        else:
+            if ages:
+                I[I[at + lay.S_AT_TIMES] + pos] = now
+            supplant(A, I, at, x)
     settle(A, I, at)
     return TAKEN
 
@@ -248,6 +257,63 @@ def write(A: Float64, I: Int64, at: int, out: Float64, first: int, end: int) -> 
             out[j, c] = A[found + c]
 
 
+@inlined
+def touch(A: Float64, I: Int64, at: int, old: float, x: float) -> None:  # noqa: E741
+    """Exchange two numbers that reach a tail of a full window; the ring has changed already."""
+    if replace(A, I, at, old, x):
+        settle(A, I, at)
+    else:
+        bound(A, I, at)
+
+
+@bare
+def run(A: Float64, I: Int64, at: int, values: Float64, out: Float64, j: int) -> int:  # noqa: E741
+    """Take values from `j` on while the window is full and each is a number for a number.
+
+    Returns how many of all were taken. What the inner loop needs is in registers, and a single VaR
+    and ES are stored as it goes.
+    """
+    lo, hi, begun, since = A[at + lay.S_LO], A[at + lay.S_HI], j, j
+    ring, slots, pos = I[at + lay.S_AT_RING], I[at + lay.S_RING], I[at + lay.S_POS]
+    asked, found, n = len(out) > 0, lay.results(I, at), len(values)
+    if asked and I[at + lay.S_STALE]:
+        refresh(A, I, at)
+    single = asked and out.shape[1] == 2 and I[at + lay.S_VALID] >= I[lay.H_MIN_OBS]
+    var, es = A[found], A[found + 1]
+    while lo <= lay.HIGHEST:
+        x = old = math.nan
+        while j < n:
+            x, old = values[j], A[ring + pos]
+            if not (old > lo and old < hi and x >= lo and x <= hi):
+                break
+            A[ring + pos] = x
+            pos = pos + 1 if pos + 1 < slots else 0
+            if single:
+                out[j, 0], out[j, 1] = var, es
+            j += 1
+        if j == n or math.isnan(old) or not abs(x) <= lay.HIGHEST:
+            break
+        if not single:
+            write(A, I, at, out, since, j)
+            since = j
+        A[ring + pos] = x
+        pos = pos + 1 if pos + 1 < slots else 0
+        I[at + lay.S_POS] = pos
+        touch(A, I, at, old, x)
+        lo, hi = A[at + lay.S_LO], A[at + lay.S_HI]
+        if single and I[at + lay.S_STALE]:
+            A[found], A[found + 1] = var, es = figure(A, I, at, 0, 0)
+            I[at + lay.S_STALE] = 0
+        if single:
+            out[j, 0], out[j, 1] = var, es
+        j += 1
+    if not single:
+        write(A, I, at, out, since, j)
+    I[at + lay.S_POS] = pos
+    I[at + lay.S_TICKS] += j - begun
+    return j
+
+
 @kernel
 def push_rows(A: Float64, series: int, values: Float64, times: Int64, out: Float64) -> int:
     """Push a batch into one series, writing the results after each value.
@@ -271,21 +337,10 @@ def push_rows(A: Float64, series: int, values: Float64, times: Int64, out: Float
     """
     I = A.view(np.int64)  # noqa: E741
     at = I[lay.H_AT_SERIES] + series * I[lay.H_STRIDE]
-    ring, slots = I[at + lay.S_AT_RING], I[at + lay.S_RING]
-    timed, n, j = int(len(times) > 1), len(values), 0
+    timed, j = int(len(times) > 1), 0
     while True:
-        first, pos, lo, hi = j, I[at + lay.S_POS], A[at + lay.S_LO], A[at + lay.S_HI]
-        while j < n:  # the fast path of `passes`, with its state in registers
-            x, old = values[j], A[ring + pos]
-            if not (old > lo and old < hi and x >= lo and x <= hi):
-                break
-            A[ring + pos] = x
-            pos = pos + 1 if pos + 1 < slots else 0
-            j += 1
-        I[at + lay.S_POS] = pos
-        I[at + lay.S_TICKS] += j - first
-        write(A, I, at, out, first, j)
-        if j == n or take(A, I, at, values[j], times[j * timed]) != TAKEN:
+        j = run(A, I, at, values, out, j)
+        if j == len(values) or take(A, I, at, values[j], times[j * timed]) != TAKEN:
             break
         write(A, I, at, out, j, j + 1)
         j += 1

@@ -13,7 +13,7 @@ from rtre.kernels import tail_layout as lay
 from rtre.market import Float64
 from rtre.windows.arena_bytes import seal, unseal
 
-_KIND = b"rTl1"
+_KIND = b"rTl2"
 _LENGTH = 8  #: bytes that say how long the settings are
 
 

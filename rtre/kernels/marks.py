@@ -96,9 +96,10 @@ def keep_book(F: Float64, I: Int64, b: int) -> bool:  # noqa: E741
     worst = layout.scratch(F, I)[0]
     n = layout.complete(I)[b]
     watch = layout.watch(I)
-    if watch[b, W_SINCE] >= AUDIT_EVERY and watch[b, W_STALE] == 0:
+    enough = n >= I[H_MIN_OBS]
+    if enough and watch[b, W_SINCE] >= AUDIT_EVERY and watch[b, W_STALE] == 0:
         watch[b, W_STALE] = AUDITED
-    ready = n < I[H_MIN_OBS] or find_worst(F, I, b, worst)
+    ready = not enough or find_worst(F, I, b, worst)
     if ready:
         keep_tail(F, I, I[H_ASSETS] + b, n, worst)
     return ready

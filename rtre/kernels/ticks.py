@@ -174,7 +174,7 @@ def apply(F: Float64, I: Int64, i: int, price: float, interval: int) -> bool:  #
     one_interval = clocks[i, C_BASE_INTERVAL] == interval - 1  # not across a gap
     new = price / prices[i, BASE] - 1.0 if one_interval else math.nan
 
-    update_books(F, I, i, slot, price, last, new)
+    far = update_books(F, I, i, slot, price, last, new)
     if slot >= 0:
         mark_cell(F, I, i, slot, new)
     prices[i, LAST] = price
@@ -184,8 +184,7 @@ def apply(F: Float64, I: Int64, i: int, price: float, interval: int) -> bool:  #
         price_holdings(F, I, i)
     if I[H_EVERY_TICK] == 0:
         return True
-    # what a far move and the way back leave in running sums is of the size of the larger price
-    if price > 2.0 * last or 2.0 * price < last or (slot >= 0 and slot != I[H_HEAD]):
+    if far or (slot >= 0 and slot != I[H_HEAD]):
         sum_holders(F, I, i)
     return keep_holders(F, I, i)
 
@@ -199,8 +198,12 @@ def update_books(
     price: float,
     last: float,
     new: float,
-) -> None:
-    """Move the books that hold asset `i` to `price`, and its return in column `slot` to `new`."""
+) -> bool:
+    """Move the books that hold asset `i` to `price`, and its return in column `slot` to `new`.
+
+    Returns whether `price` is far from the one at which some book was last summed afresh: what a
+    far move and the way back leave in running sums is of the size of the larger price.
+    """
     holdings, book, first = layout.holdings(F, I), layout.book(I), layout.first(I)
     complete, dirty, missing = layout.complete(I), layout.dirty(I), layout.missing(I)
     limits, watch = layout.limits(F, I), layout.watch(I)
@@ -210,11 +213,13 @@ def update_books(
     old = column[slot] if slot >= 0 else math.nan
     before = 0.0 if math.isnan(old) else old
     after = 0.0 if math.isnan(new) else new
-    priced, every_tick = not math.isnan(last), I[H_EVERY_TICK] != 0
+    priced, every_tick, far = not math.isnan(last), I[H_EVERY_TICK] != 0, False
     for h in range(first[i], first[i + 1]):
         b = book[h]
         dirty[I[H_ASSETS] + b] |= what
         watch[b, W_FRESH] = 0
+        chosen = holdings[h, CHOSEN]
+        far |= price > 2.0 * chosen or 2.0 * price < chosen
         if every_tick and watch[b, W_TOUCHED] != 0:
             touch_book(F, I, i, h, slot, price, last, after - before)
         elif every_tick and watch[b, W_STALE] == 0 and priced:
@@ -237,6 +242,7 @@ def update_books(
                 gaps = missing[b, slot]
                 missing[b, slot] = gaps + (1 if math.isnan(new) else -1)
                 complete[b] += int(missing[b, slot] == 0) - int(gaps == 0)
+    return far
 
 
 @bare
@@ -278,6 +284,7 @@ def sum_holders(F: Float64, I: Int64, i: int) -> None:  # noqa: E741
         b = book[h]
         if watch[b, W_TOUCHED] != 0:
             sum_book(F, I, b, layout.moving(F, I)[b])
+            layout.holdings(F, I)[h, CHOSEN] = layout.prices(F, I)[i, LAST]
         else:
             watch[b, W_STALE] = AMENDED
 

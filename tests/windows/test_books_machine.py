@@ -10,7 +10,6 @@ import math
 import os
 
 import numpy as np
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -316,10 +315,6 @@ TestBooks = Books.TestCase
 TestBooks.settings = settings(max_examples=80 if JIT else 8, stateful_step_count=30, deadline=None)
 
 
-@pytest.mark.xfail(
-    raises=RuntimeError, strict=True,
-    reason="an audit that falls due below min_obs compares candidates that a tick has left behind",
-)  # fmt: skip
 def test_an_audit_that_falls_due_below_min_obs_is_no_drift() -> None:
     lines = Lines(
         Universe(("A",)), {"book": {"A": 1.0}}, window=4, interval_ns=SECOND, confidences=(0.95,),
@@ -332,3 +327,26 @@ def test_an_audit_that_falls_due_below_min_obs_is_no_drift() -> None:
     layout.watch(lines.ints)[:, layout.W_SINCE] = 10**9  # as after so many ticks
     lines.open_row(1_010)  # three observations are left, and the audit is put off
     lines.apply(TickBatch.of(0, [100.5, 100.6], 1_010 * SECOND), 0)
+
+
+def test_a_long_climb_in_small_steps_and_the_way_back_leave_no_rounding_behind() -> None:
+    lines = Lines(
+        Universe(("A", "B")), {"book": {"A": 1.0, "B": -1.0}}, window=20, interval_ns=SECOND,
+        confidences=(0.95,), min_obs=4, evaluation="every-tick",
+    )  # fmt: skip
+    rng = np.random.default_rng(3)
+    for k in range(1_000, 1_022):
+        lines.open_row(k)
+        lines.apply(
+            TickBatch.of([0, 1], 100.0 * (1 + 0.01 * rng.standard_normal(2)), k * SECOND), 0
+        )
+    climb = 100.0 * np.cumprod(np.full(378, 1.05))
+    for price in [*climb, *climb[::-1]]:
+        start = 0
+        batch = TickBatch.of(0, price, k * SECOND)
+        while start < 1:
+            start = lines.apply(batch, start)
+    shown = np.empty((3, 1, 5))
+    lines.tails(np.arange(3), shown)
+    kept = layout.tails(lines.floats, lines.ints)[2, 0, :2]
+    np.testing.assert_allclose(kept, shown[2, 0, :2], rtol=1e-11)

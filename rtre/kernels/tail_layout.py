@@ -69,7 +69,7 @@ RULES = {
 
 HIGHEST = 1e300  #: a larger magnitude is refused: within, no sum and no difference can overflow
 SHORTEST_SLACK = 16
-"""Least number of values that a tail may hold beyond those it must."""
+"""Least number of values that a tail may hold beyond those it must; 8 was no faster."""
 NEVER = -(1 << 62)
 
 

@@ -20,7 +20,7 @@ from rtre.kernels.blocks import total
 from rtre.kernels.jit import bare, inlined
 from rtre.market import Float64, Int64
 
-SHORT = 192  #: so many numbers are added up anew each time, in about 20 ns
+SHORT = 192  #: so many numbers are added up anew each time
 LOST = 1024.0  #: a sum this many times smaller than it was is made anew
 
 

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 
 from rtre.kernels import tail_only
+from rtre.kernels.jit import direct
 from rtre.kernels.tail_arena import new_arena
 from rtre.kernels.tail_layout import LINEAR
 from rtre.windows.rolling_tail import RollingTail, RollingTails
@@ -81,7 +82,9 @@ def singles(function: Callable[[float], object], n: int) -> Run:
 
 
 def our_call(tail: float, window: int, n: int = 2000) -> Run:
-    return singles(partial(tail_only.push_only, arena(tail, window, window >= SPREAD_FROM)), n)
+    """What `RollingTail.push` calls."""
+    state = arena(tail, window, window >= SPREAD_FROM)
+    return singles(partial(direct(tail_only.push_only, state, 0.0), state), n)
 
 
 def ours(tail: float, window: int, n: int, spread: bool | None = None) -> Run:

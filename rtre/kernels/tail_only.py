@@ -37,7 +37,7 @@ import math
 import numpy as np
 
 from rtre.kernels import tail_layout as lay
-from rtre.kernels.jit import bare, inlined, kernel
+from rtre.kernels.jit import bare, brief, inlined, kernel
 from rtre.kernels.tail_moves import admit, drop, exchange
 from rtre.kernels.tail_query import figure, refresh
 from rtre.kernels.tail_rebuild import advance, follow, guess, rebuild, start
@@ -233,7 +233,7 @@ def push(A: Float64, series: int, x: float, now: int) -> int:
     return verdict
 
 
-@kernel
+@brief
 def push_only(A: Float64, x: float) -> None:
     """`push` into the first series, where values do not age: the cheapest call from Python."""
     I = A.view(np.int64)  # noqa: E741

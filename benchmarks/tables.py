@@ -23,13 +23,23 @@ def table(title: str, head: tuple[str, ...], lines: list[tuple[object, ...]]) ->
 def record(**row: object) -> None:
     """Add a row to the file that `RTRE_BENCH_OUT` names, for `docs/make_benchmark_table.py`.
 
-    A headline has ``what``, ``ours``, ``baseline``, ``theirs`` and ``ratio``; a gate has ``gate``.
+    A headline has ``what``, ``ours``, ``baseline``, ``theirs``, ``ratio`` and ``goal``; a gate has
+    ``gate``.
     """
     if target := os.environ.get("RTRE_BENCH_OUT"):
         with Path(target).open("a") as file:
             file.write(json.dumps(row) + "\n")
 
 
-def headline(what: str, ours: str, baseline: str, theirs: str, ratio: float) -> None:
-    """Record a row of the README's table."""
-    record(what=what, ours=ours, baseline=baseline, theirs=theirs, ratio=ratio)
+def headline(
+    what: str, ours: str, baseline: str, theirs: str, ratio: float, goal: float | None = None
+) -> None:
+    """Record a row of the README's table.
+
+    `ratio` says how many times better ours is than the baseline, so below 1 it is worse; NaN where
+    nothing is compared. It is to be at least `goal`, where there is one.
+    """
+    record(what=what, ours=ours, baseline=baseline, theirs=theirs, ratio=ratio, goal=goal)
+    if goal is not None:
+        verdict = "met" if ratio >= goal else "NOT MET"
+        print(f"{what}: {ratio:.3g} times {baseline}; goal {goal:.3g}: {verdict}")

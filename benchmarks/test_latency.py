@@ -202,9 +202,8 @@ def test_latency_against_a_bare_echo(frames: int) -> None:
     lines = [(k, f"{len(rows[k]):,}", *v) for k, v in cells.items()]
     print(table(title, ("path", "ticks", "p50", "p99", "p99.9"), lines))
     print(histogram("bare echo", bare), histogram("rtre", latency), sep="\n")
-    verdict = "met" if ratio <= GOAL else "NOT MET"
-    print(f"median: {ratio:.2f} times that of echo and engine together; goal {GOAL}: {verdict}")
+    print(f"median: {ratio:.2f} times that of echo and engine together; goal {GOAL}")
     headline(f"send to published report, {rate:,} ticks/s", f"p50 {cells['rtre'][0]:.0f} us",
-           "bare Trio echo + the engine's own", f"{floor:.0f} us", ratio)  # fmt: skip
+           "bare Trio echo + the engine's own", f"{floor:.0f} us", 1 / ratio, 1 / GOAL)  # fmt: skip
     assert ratio > 1
     assert len(latency) > 0.5 * len(bare), "the pipeline did not keep up with the sender"

@@ -21,8 +21,17 @@ from rtre.kernels.layout import W_REBUILDS
 from rtre.market import Float64
 
 from following import Books
-from gates import gate, interleaved
-from portfolio_runs import ROUNDS, asking, batches, one_call, rank_one, revalued, touching
+from gates import gate, interleaved, peer
+from portfolio_runs import (
+    ROUNDS,
+    asking,
+    batches,
+    one_call,
+    rank_one,
+    revalued,
+    statistics,
+    touching,
+)
 
 
 def check(market: Books) -> None:
@@ -81,16 +90,21 @@ def test_one_python_call_against_numpy(assets: int, limit: float) -> None:
         "ours": one_call(market, 2000),
         "all": revalued(market, 20),
         "rank-1": rank_one(market, 100),
+        "update": touching(market, 2000),
     }
+    if (library := peer("QuantLib")) is not None:
+        runs["QuantLib"] = statistics(market, library.RiskStatistics, 5)
     found = interleaved(runs, ROUNDS)
     check(market)
-    for number, name, peer, goal in (
+    for number, name, what, goal in (
         (12, "all", "numpy R @ v, partition, ES", limit),
+        (12, "QuantLib", "numpy R @ v, QuantLib RiskStatistics", None),
+        (12, "update", "update of all scenarios alone, in a kernel", None),
         (13, "rank-1", "numpy rank-1, partition, ES", 1 / 9),
     ):
         gate(
-            number, f"one call with one tick, N={assets}", peer=peer, window=1000, tail=0.01,
-            ours=found["ours"], theirs=found[name], limit=goal,
+            number, f"one call with one tick, N={assets}", peer=what, window=1000, tail=0.01,
+            ours=found["ours"], theirs=found.get(name), limit=goal,
         )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from rtre.market import Universe
 from rtre.windows.lines import Lines
 
-from bandwidth import axpy_ns, bandwidth_table
+from bandwidth import axpy_ns, bandwidth, bandwidth_table
 from following import Books
 from gates import interleaved
 from portfolio_runs import Run, asking, batches, rank_one, revalued, touching
@@ -127,7 +127,7 @@ def roll_row(by: str, size: int, market: Books) -> tuple[object, ...]:
 
 def test_rolling_a_scenario() -> None:
     lines = []
-    for window in (250, 1000, 5000, 20_000):
+    for window in (250, 1000, 5000, 20_000, 100_000):
         lines.append(roll_row("W", window, Books(50, window, (0.99,))))
     for assets in (10, 100, 1000, 5000):
         lines.append(roll_row("N", assets, Books(assets, 250, (0.99,))))
@@ -189,4 +189,7 @@ def test_memory_of_an_asset_and_of_a_book() -> None:
 
 
 def test_bandwidth() -> None:
+    """The physical limit: what touching every scenario once cannot be faster than."""
+    for size, rate in bandwidth():
+        record(bandwidth=size, rate=rate)
     print(bandwidth_table())

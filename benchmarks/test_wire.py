@@ -277,6 +277,7 @@ def test_frames_to_columns_over_a_saturated_loopback_connection() -> None:
         "trio-websocket get_message + msgspec",
         f"{1e6 / stock:.1f} us/frame",
         ours / stock,
+        35.0,
     )
     assert best["rtre: scanner"] > best["rtre: msgspec only"] > stock
 
@@ -311,7 +312,7 @@ def test_tls_against_plain(tmp_path: Path) -> None:
     print(table("TLS, socket to columns", head, lines))
     ours = best["TLS"]
     headline("the same over TLS", f"{1e6 / ours:.2f} us/frame", "without TLS",
-           f"{1e6 / best['plain']:.2f} us/frame", ours / best["plain"])  # fmt: skip
+           f"{1e6 / best['plain']:.2f} us/frame", ours / best["plain"], 0.6)  # fmt: skip
     # the goal is 0.6 of both; a sender that is short of a core cannot encrypt fast enough for it
     assert cpu["TLS"] > 0.5 * cpu["plain"]
 

@@ -47,7 +47,7 @@ def mid(bid: Any, ask: Any) -> float:
 def binance(message: Any) -> Prices:
     data = message.get("data", message)
     if {"b", "a", "s"} <= data.keys() and isinstance(data["b"], str):
-        yield data["s"] + " mid", mid(data["b"], data["a"])
+        yield data["s"] + "-mid", mid(data["b"], data["a"])
     elif data.get("e") in ("trade", "aggTrade") and float(data["p"]) > 0.0:
         yield data["s"], float(data["p"])
 
@@ -56,7 +56,7 @@ def coinbase(message: Any) -> Prices:
     if message["type"] in ("match", "last_match"):
         yield message["product_id"], float(message["price"])
     elif message["type"] == "ticker":
-        yield message["product_id"] + " mid", mid(message["best_bid"], message["best_ask"])
+        yield message["product_id"] + "-mid", mid(message["best_bid"], message["best_ask"])
 
 
 def bitmex(message: Any) -> Prices:
@@ -64,7 +64,7 @@ def bitmex(message: Any) -> Prices:
         if message["table"] == "trade":
             yield row["symbol"], float(row["price"])
         elif message["table"] == "quote" and row.get("bidPrice") and row.get("askPrice"):
-            yield row["symbol"] + " mid", mid(row["bidPrice"], row["askPrice"])
+            yield row["symbol"] + "-mid", mid(row["bidPrice"], row["askPrice"])
 
 
 def kucoin(message: Any) -> Prices:
@@ -72,20 +72,20 @@ def kucoin(message: Any) -> Prices:
     if kind == "/market/match":
         yield symbol, float(message["data"]["price"])
     elif kind == "/market/ticker":
-        yield symbol + " mid", mid(message["data"]["bestBid"], message["data"]["bestAsk"])
+        yield symbol + "-mid", mid(message["data"]["bestBid"], message["data"]["bestAsk"])
 
 
 def kraken(message: Any) -> Prices:
     if isinstance(message, list) and message[2] == "ticker":
         _, fields, _, symbol = message
-        yield symbol + " mid", mid(fields["b"][0], fields["a"][0])
+        yield symbol + "-mid", mid(fields["b"][0], fields["a"][0])
 
 
 def ticks(name: str) -> list[Tick]:
     """All ticks of one recording, in the order of receipt."""
     venues = (binance, coinbase, bitmex, kucoin, kraken)
     (read,) = (venue for venue in venues if venue.__name__ in name.lower())
-    prefix = "perp " if name == FUTURES else ""
+    prefix = "perp-" if name == FUTURES else ""
     return [
         (stamp, prefix + symbol, price)
         for stamp, payload in lines(FOLDER / name)

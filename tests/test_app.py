@@ -100,8 +100,8 @@ async def test_cancelling_while_kernels_compile_is_prompt_and_ends_the_warm_up_a
             left.set()
 
     monkeypatch.setattr(app, "warm_up", warm_up)
-    recording = tmp_path / "none.rec"
-    recording.write_bytes(b"")
+    recording = tmp_path / "one.rec"
+    recording.write_bytes(b"1 {}\n")
     block = (
         rtre.open_replay(CONFIG, Recording([str(recording)]))
         if replayed

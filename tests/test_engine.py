@@ -262,7 +262,7 @@ def test_a_book_named_like_a_symbol_and_other_nonsense_are_refused() -> None:
         make_model(RiskConfig(model="nosuch"))
     with pytest.raises(DataError, match="colour"):
         make_model(RiskConfig(parameters={"colour": 1}))
-    with pytest.raises(DataError, match="not a"):
+    with pytest.raises(UnknownNameError, match="not a model"):
         make_model(RiskConfig(model="rtre.engine:RiskEngine", parameters={
             "universe": universe, "books": {},
         }))  # fmt: skip

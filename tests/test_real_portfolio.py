@@ -34,10 +34,10 @@ LAP_S, SHORT_LAP_S = 360, 31
 WINDOW, MIN_OBS, CONFIDENCES = 500, 60, (0.95, 0.99)
 BOOKS = {
     "hedged": {"BTCUSDT": 0.75, "ETHUSDT": -14.0},
-    "long": {"BTCUSDT mid": 1.0, "ETHUSDT mid": 20.0, "perp BTCUSDT": 0.5},
-    "basis": {"BTCUSDT mid": 2.0, "perp BTCUSDT mid": -2.0},  # hedged but for a few basis points
-    "short": {"ETHUSDT mid": -30.0, "perp BTCUSDT": -1.0},
-    "elsewhere": {"XBTUSD mid": -1.0, "BCHSV-USDT mid": 40.0},  # often without a quote
+    "long": {"BTCUSDT-mid": 1.0, "ETHUSDT-mid": 20.0, "perp-BTCUSDT": 0.5},
+    "basis": {"BTCUSDT-mid": 2.0, "perp-BTCUSDT-mid": -2.0},  # hedged but for a few basis points
+    "short": {"ETHUSDT-mid": -30.0, "perp-BTCUSDT": -1.0},
+    "elsewhere": {"XBTUSD-mid": -1.0, "BCHSV-USDT-mid": 40.0},  # often without a quote
 }
 MODES = ("every-tick", "per-batch")
 FRAMES_A_READ = 64

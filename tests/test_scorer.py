@@ -9,7 +9,8 @@ import pytest
 from engine_support import SECOND, START, make_engine, walk
 from test_track import Recorded
 
-from rtre import scorer, tested
+from rtre import scorer
+from rtre.backtest import battery
 from rtre.backtest.battery import run_battery
 from rtre.backtest.eprocess import es_eprocess, var_eprocess
 from rtre.engine import RiskEngine
@@ -238,13 +239,13 @@ def test_the_report_has_every_test_as_of_a_check_and_computes_it_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ran: list[int] = []
-    real = tested.run_battery
+    real = battery.run_battery
 
     def counted(losses: Any, *rest: Any, **options: Any) -> Any:
         ran.append(len(losses))
         return real(losses, *rest, **options)
 
-    monkeypatch.setattr(tested, "run_battery", counted)
+    monkeypatch.setattr(battery, "run_battery", counted)
     found, unread = make_scorer(1, 1, 1), make_scorer(1, 1, 1)
     losses = np.random.default_rng(4).normal(size=2 * EVERY + 30)
     said = []

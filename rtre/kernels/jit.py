@@ -94,12 +94,12 @@ def kernel(function: _F) -> _F:
 
 
 def brief(function: _F) -> _F:
-    """`kernel` that keeps the GIL, for the short calls of every batch and report.
+    """`bare` kernel that keeps the GIL, for the short calls of every batch and report.
 
     To let go of it and take it back costs some 150 ns, and lets a worker thread that fits a model
     have it in between, for milliseconds.
     """
-    return _compile(function, forceinline=False, _nrt=True, nogil=False)
+    return _compile(function, forceinline=False, _nrt=False, nogil=False)
 
 
 def inlined(function: _F) -> _F:
@@ -112,10 +112,12 @@ def inlined(function: _F) -> _F:
 
 
 def bare(function: _F) -> _F:
-    """`kernel`, without reference counts: for kernels that make no array, no view and no list.
+    """`kernel`, without reference counts, for kernels that make no array: their views own nothing.
 
-    Arguments stay alive through the caller. The option has no documentation; without it the kernel
-    is as right, and slower.
+    Arguments stay alive through the caller. A tick of one book took 170 of its 340 ns for counting.
+    What is inlined is compiled for its first caller, counts and all: so into a bare kernel goes
+    what only bare kernels call first. The option has no documentation; without it the kernel is as
+    right, and slower.
     """
     return _compile(function, forceinline=False, _nrt=False)
 

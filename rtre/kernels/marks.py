@@ -1,8 +1,4 @@
-"""Tails of symbols and books, as their marks stand: after each tick, or when they are asked for.
-
-The kernels for Python only call others that are `bare`: see `rtre.kernels.ticks.run_ticks`, which
-shares what is inlined.
-"""
+"""Tails of symbols and books, as their marks stand: after each tick, or when they are asked for."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ import math
 from rtre.kernels import layout
 from rtre.kernels.candidates import find_worst, publish_worst
 from rtre.kernels.ends import HIGHEST, LOWEST
-from rtre.kernels.jit import bare, brief, inlined
+from rtre.kernels.jit import brief, inlined
 from rtre.kernels.layout import (
     AUDITED,
     C_OBSERVED,
@@ -122,12 +118,6 @@ def keep_all(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
 
     Returns how many books are pending afterwards.
     """
-    return keep_lines(F, I, pending)
-
-
-@bare
-def keep_lines(F: Float64, I: Int64, pending: bool) -> int:  # noqa: E741
-    """`keep_all`, without reference counts."""
     watch, left = layout.watch(I), 0
     if not pending:
         for i in range(I[H_ASSETS]):
@@ -157,12 +147,6 @@ def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # 
         Books whose rows are not written: after `rtre.kernels.choose.renew_books` and
         `rtre.kernels.books.refresh` they will be.
     """
-    return read_tails(F, I, which, out)
-
-
-@bare
-def read_tails(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # noqa: E741
-    """`tails_of_lines`, without reference counts."""
     assets, left = I[H_ASSETS], 0
     ranks, expected = layout.rank_table(I), layout.expected_losses(F, I)
     worst = layout.scratch(F, I)[0]

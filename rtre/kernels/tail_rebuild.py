@@ -28,7 +28,7 @@ import math
 from rtre.kernels import tail_layout as lay
 from rtre.kernels.blocks import first_not_below, move
 from rtre.kernels.jit import bare, inlined, kernel
-from rtre.kernels.tail import select_smallest
+from rtre.kernels.tail import select_smallest, sort_part
 from rtre.market import Float64, Int64
 
 PACE = 128  #: slots scanned in a tick when there is no hurry
@@ -96,12 +96,6 @@ def gather(A: Float64, I: Int64, at: int, which: int, goal: int, least: int) -> 
     return found
 
 
-@kernel
-def sort(A: Float64, first: int, count: int) -> None:
-    """Sort a block of the arena."""
-    A[first : first + count].sort()
-
-
 @bare
 def merge(A: Float64, I: Int64, at: int, which: int, found: int) -> None:  # noqa: E741
     """Merge the `found` values of the scratch into the buffer being filled, each part moved once.
@@ -110,7 +104,7 @@ def merge(A: Float64, I: Int64, at: int, which: int, found: int) -> None:  # noq
     """
     t, cap, first = lay.side(at, which), I[at + lay.S_CAP], I[lay.H_AT_SCRATCH]
     if found > 16:
-        sort(A, first, found)
+        sort_part(A, first, found)
     else:
         for i in range(first + 1, first + found):
             x, j = A[i], i

@@ -307,16 +307,6 @@ def apply_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> in
         which is negative, where tick ``next - 1`` has left a book's tail pending: after
         `rtre.kernels.choose.renew_books` and `rtre.kernels.marks.keep_all` go on with `next`.
     """
-    return run_ticks(F, I, block, start, stop)
-
-
-@bare
-def run_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> int:  # noqa: E741
-    """`apply_ticks`, without reference counts, which took 170 of the 340 ns of a tick of one book.
-
-    What is inlined into this kernel has none either if only `bare` kernels call it: a function is
-    compiled for the first caller, and so are its reference counts.
-    """
     prices, clocks, counts = layout.prices(F, I), layout.clocks(I), layout.counts(I)
     assets, ts_event, ts_init = block[ASSET], block[TS_EVENT], block[TS_INIT]
     price = block[PRICE].view(np.float64)

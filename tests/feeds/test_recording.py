@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -145,8 +146,16 @@ def test_a_last_line_without_its_end_counts_where_it_is_whole(
 
 @pytest.mark.parametrize("name", ["x.rec", "x.rec.gz"])
 async def test_what_was_recorded_is_on_the_disk_within_two_seconds(
-    tmp_path: Path, autojump_clock: trio.testing.MockClock, name: str
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    async def at_once(function: Callable[..., object], *arguments: object) -> object:
+        await trio.lowlevel.checkpoint()  # virtual time would not wait for a thread
+        return function(*arguments)
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", at_once)
     path = tmp_path / name
     recorder = Recorder(str(path), venue="finnhub", symbols=["A"])
     async with trio.open_nursery() as nursery:

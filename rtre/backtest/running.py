@@ -90,7 +90,7 @@ def coverage_figures(
 def _markov(n00: Float64, n01: Float64, n10: Float64, n11: Float64) -> Float64:
     """See `rtre.backtest.independence.markov_ratio`."""
     total = np.maximum(n00 + n01 + n10 + n11, 1.0)
-    free, bound = 0.0, 0.0
+    free, bound = np.zeros_like(total), np.zeros_like(total)
     for calm, hit in ((n00, n01), (n10, n11)):
         whole = np.maximum(calm + hit, 1.0)
         free = free + special.xlogy(calm, calm / whole) + special.xlogy(hit, hit / whole)

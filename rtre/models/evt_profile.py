@@ -146,7 +146,7 @@ def _end(beyond: Callable[[float], float], start: float, step: float, last: floa
         if (last - outside) * step <= 0.0:
             outside = last
         if beyond(outside) > 0.0:
-            ends = sorted((inside, outside))
-            return float(optimize.brentq(beyond, *ends, xtol=1e-9 * abs(step)))
+            low, high = min(inside, outside), max(inside, outside)
+            return float(optimize.brentq(beyond, low, high, xtol=1e-9 * abs(step)))
         inside, step = outside, 2.0 * step
     return None

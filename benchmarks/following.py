@@ -15,7 +15,7 @@ import numpy as np
 
 from rtre.kernels import choose, layout, marks
 from rtre.kernels.candidates import advance, find_worst
-from rtre.kernels.jit import bare, kernel
+from rtre.kernels.jit import kernel
 from rtre.kernels.layout import (
     AMENDED,
     BASE,
@@ -40,7 +40,7 @@ from rtre.market import ASSET, PRICE, Float64, Int64, TickBatch
 from portfolio import Market
 
 
-@bare
+@kernel
 def follow(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> int:  # noqa: E741
     """Apply ticks of the open interval to the first book, which holds every asset.
 

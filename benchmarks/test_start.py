@@ -63,6 +63,7 @@ class Start:
 def start(script: str, cache: Path) -> Start:
     root = Path(__file__).resolve().parents[1]
     env = os.environ | {"RTRE_CACHE_DIR": str(cache), "PYTHONPATH": str(root)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # sources compiled by Python are kept, as is usual
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", script], env=env, check=True, capture_output=True, text=True

@@ -26,7 +26,7 @@ import math
 
 from rtre.kernels import layout
 from rtre.kernels.books import cell
-from rtre.kernels.jit import bare, inlined, kernel
+from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.layout import (
     CHOSEN,
     H_EVERY_TICK,
@@ -152,7 +152,7 @@ def read_front(values: Float64, order: Int64, count: int, want: int, out: Float6
     return bool(ascending) and below == front
 
 
-@bare
+@kernel
 def settle(values: Float64, order: Int64, count: int, want: int) -> None:
     """Sort `order` by value as far as the `want` lowest; it is nearly sorted already.
 
@@ -214,7 +214,7 @@ def find_worst(F: Float64, I: Int64, b: int, out: Float64) -> bool:  # noqa: E74
     return bool(ready)
 
 
-@bare
+@kernel
 def catch_up(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
     """Bring the candidates of a book, its floor and its open row to the last prices."""
     limits = layout.limits(F, I)[b]
@@ -223,7 +223,7 @@ def catch_up(F: Float64, I: Int64, b: int) -> None:  # noqa: E741
     limits[L_OPEN] = cell(F, I, b, I[H_HEAD], False)
 
 
-@bare
+@kernel
 def find_touched(
     F: Float64,
     I: Int64,  # noqa: E741

@@ -28,28 +28,20 @@ from rtre.market import Float64
 
 ASSETS, DECAY, UPDATES, MASKED = 0, 1, 2, 3
 HEADER = 4
-VECTORS = 4  #: weights, then three rows of scratch
+WEIGHTS, FIRST, SECOND, THIRD, TRIANGLE = range(5)  #: its vectors; three of scratch
 
 LARGEST = 1e150  #: in size; what lies beyond counts as NaN: its square overflows
 
 
 def length(n: int) -> int:
     """Return the float64 numbers in the arena of n assets."""
-    return HEADER + VECTORS * n + n * (n + 1) // 2
+    return HEADER + TRIANGLE * n + n * (n + 1) // 2
 
 
 @inlined
-def vector(F: Float64, k: int) -> Float64:
-    """View: (n,) weights of the assets (k = 0), scratch (k = 1, 2, 3)."""
-    n = int(F[ASSETS])
-    return F[HEADER + k * n : HEADER + (k + 1) * n]
-
-
-@inlined
-def triangle(F: Float64) -> Float64:
-    """View: (n (n + 1) / 2,) lower triangle, row after row."""
-    n = int(F[ASSETS])
-    return F[HEADER + VECTORS * n : HEADER + VECTORS * n + n * (n + 1) // 2]
+def at(F: Float64, k: int) -> int:
+    """Where vector k begins in the arena; not the vector itself, for no kernel returns an array."""
+    return HEADER + k * int(F[ASSETS])
 
 
 @kernel
@@ -70,7 +62,7 @@ def update(F: Float64, x: Float64) -> int:
     if masked > 0:
         _update_seen(F, x)
     else:
-        weights, S = vector(F, 0), triangle(F)
+        weights, S = F[at(F, WEIGHTS) : at(F, FIRST)], F[at(F, TRIANGLE) :]
         decay = F[DECAY]
         gain = 1.0 - decay
         start = 0
@@ -94,8 +86,9 @@ def _update_seen(F: Float64, x: Float64) -> None:
     """
     n, decay = int(F[ASSETS]), F[DECAY]
     gain, root = 1.0 - decay, math.sqrt(decay)
-    weights, S = vector(F, 0), triangle(F)
-    by_seen, by_masked, known = vector(F, 1), vector(F, 2), vector(F, 3)
+    weights, S = F[at(F, WEIGHTS) : at(F, FIRST)], F[at(F, TRIANGLE) :]
+    by_seen, by_masked = F[at(F, FIRST) : at(F, SECOND)], F[at(F, SECOND) : at(F, THIRD)]
+    known = F[at(F, THIRD) : at(F, TRIANGLE)]
     for j in range(n):
         seen = abs(x[j]) <= LARGEST
         by_seen[j] = decay if seen else root
@@ -131,7 +124,7 @@ def update_row(F: Float64, asset: int, x: float, others: Float64) -> None:
         return
     n, decay = int(F[ASSETS]), F[DECAY]
     gain = 1.0 - decay
-    weights, S = vector(F, 0), triangle(F)
+    weights, S = F[at(F, WEIGHTS) : at(F, FIRST)], F[at(F, TRIANGLE) :]
     start = asset * (asset + 1) // 2
     row = S[start : start + asset]
     for j in range(len(row)):
@@ -162,8 +155,8 @@ def quadratic(F: Float64, v: Float64, out: Float64) -> None:
     additions, which no compiler may reorder without changing the number.
     """
     n = int(F[ASSETS])
-    weights, S = vector(F, 0), triangle(F)
-    u, columns = vector(F, 1), vector(F, 2)
+    weights, S = F[at(F, WEIGHTS) : at(F, FIRST)], F[at(F, TRIANGLE) :]
+    u, columns = F[at(F, FIRST) : at(F, SECOND)], F[at(F, SECOND) : at(F, THIRD)]
     total, size = 0.0, 0.0
     for i in range(n):
         columns[i] = 0.0
@@ -189,7 +182,8 @@ def quadratic(F: Float64, v: Float64, out: Float64) -> None:
 def dense(F: Float64, out: Float64) -> None:
     """Write the corrected covariance, (n, n), both triangles; NaN for an asset never seen."""
     n = int(F[ASSETS])
-    weights, S, scale = vector(F, 0), triangle(F), vector(F, 1)
+    weights, S = F[at(F, WEIGHTS) : at(F, FIRST)], F[at(F, TRIANGLE) :]
+    scale = F[at(F, FIRST) : at(F, SECOND)]
     for i in range(n):
         scale[i] = 1.0 / math.sqrt(weights[i]) if weights[i] > 0.0 else math.nan
     start = 0

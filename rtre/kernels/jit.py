@@ -6,6 +6,10 @@ Policy, for every kernel:
   on the path of a published number: same inputs, same bits;
 * ``error_model="numpy"``: a division by zero gives inf or NaN and does not raise, which also lets
   loops vectorise. Kernels guard their divisions themselves;
+* no reference counts: a kernel makes no array and returns none, its arguments stay alive through
+  the caller, and their views own nothing. Counting took half of a tick's time, and a tenth of a
+  cold start. A kernel that does make an array does not compile. (The option has no documentation;
+  without it the kernels are as right, and slower.)
 * an on-disk cache in a private folder of the user. Its name carries a digest of all kernel
   sources, of the versions of rtre and numba and of the CPU, because numba's own index looks at the
   caller's file alone and would keep serving a caller with a stale callee inlined into it;
@@ -86,40 +90,28 @@ if CACHE_DIR is not None:
 def kernel(function: _F) -> _F:
     """Compile `function` with numba under the policy above; the type stays the plain one's.
 
-    Both options are numba's defaults, and said all the same: a function inherits the options of the
-    caller for which it is first compiled, so a plain kernel that an `inlined` one calls first would
-    be inlined too.
+    That no part of it is put into its callers is numba's default, and said all the same: a function
+    inherits the options of the caller for which it is first compiled, so a plain kernel that an
+    `inlined` one calls first would be inlined too.
     """
-    return _compile(function, forceinline=False, _nrt=True)
+    return _compile(function, forceinline=False)
 
 
 def brief(function: _F) -> _F:
-    """`bare` kernel that keeps the GIL, for the short calls of every batch and report.
+    """`kernel` that keeps the GIL, for the short calls of every batch and report.
 
     To let go of it and take it back costs some 150 ns, and lets a worker thread that fits a model
     have it in between, for milliseconds.
     """
-    return _compile(function, forceinline=False, _nrt=False, nogil=False)
+    return _compile(function, forceinline=False, nogil=False)
 
 
 def inlined(function: _F) -> _F:
     """`kernel` for a small part of a hot loop, put in place of each call.
 
-    Without it a call that makes or takes array views pays for their reference counts: half of the
-    time of a tick. No code of its own is made of it (`_Part`).
+    No code of its own is made of it (`_Part`).
     """
     return _compile(function, _Part, forceinline=True, no_cpython_wrapper=True)
-
-
-def bare(function: _F) -> _F:
-    """`kernel`, without reference counts, for kernels that make no array: their views own nothing.
-
-    Arguments stay alive through the caller. A tick of one book took 170 of its 340 ns for counting.
-    What is inlined is compiled for its first caller, counts and all: so into a bare kernel goes
-    what only bare kernels call first. The option has no documentation; without it the kernel is as
-    right, and slower.
-    """
-    return _compile(function, forceinline=False, _nrt=False)
 
 
 class _Kernel(CPUDispatcher):
@@ -208,6 +200,7 @@ def _compile(function: _F, of: type[_Kernel] = _Kernel, **more: object) -> _F:
         "nogil": True,
         "error_model": "numpy",
         "no_cfunc_wrapper": True,  # an entry for C, which nobody calls
+        "_nrt": False,  # no reference counts, and so no new arrays
         **more,
     }
     made = of(function, targetoptions=options)

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 
-from rtre.kernels.jit import bare, inlined
+from rtre.kernels.jit import inlined, kernel
 from rtre.market import Float64, Int64
 
 # header
@@ -123,7 +123,7 @@ def sign_of(I: Int64, which: int) -> float:  # noqa: E741
     return 1.0 if (I[H_FIRST_SIGN] > 0) == (which == 0) else -1.0
 
 
-@bare
+@kernel
 def place(A: Float64, I: Int64, n: int, at: int) -> None:  # noqa: E741
     """Write the ranks for a window of n numbers: which order statistics VaR and ES are.
 

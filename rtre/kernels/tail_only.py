@@ -37,7 +37,7 @@ import math
 import numpy as np
 
 from rtre.kernels import tail_layout as lay
-from rtre.kernels.jit import bare, brief, inlined, kernel
+from rtre.kernels.jit import brief, inlined, kernel
 from rtre.kernels.tail_moves import admit, drop, exchange
 from rtre.kernels.tail_query import figure, refresh
 from rtre.kernels.tail_rebuild import advance, follow, guess, rebuild, start
@@ -61,7 +61,7 @@ def evict(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
         I[at + lay.S_VALID] -= 1
 
 
-@bare
+@kernel
 def expire(A: Float64, I: Int64, at: int, now: int) -> int:  # noqa: E741
     """Let time pass: drop what is too old. Returns the time, which never goes back."""
     if now < I[at + lay.S_LAST_NS]:
@@ -79,7 +79,7 @@ def expire(A: Float64, I: Int64, at: int, now: int) -> int:  # noqa: E741
     return now
 
 
-@bare
+@kernel
 def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
     """After a change: ranks for the new count, tails long enough, bounds of the fast path."""
     valid = I[at + lay.S_VALID]
@@ -147,7 +147,7 @@ def supplant(A: Float64, I: Int64, at: int, x: float) -> None:  # noqa: E741
         I[at + lay.S_VALID] += 1
 
 
-@bare
+@kernel
 def take(A: Float64, I: Int64, at: int, x: float, now: int) -> int:  # noqa: E741
     """One tick, whatever it does. Returns TAKEN, or FULL where the ring must grow first."""
     ages = I[lay.H_MAX_AGE] > 0
@@ -244,7 +244,7 @@ def push_only(A: Float64, x: float) -> None:
             refresh(A, I, at)
 
 
-@bare
+@kernel
 def write(A: Float64, I: Int64, at: int, out: Float64, first: int, end: int) -> None:  # noqa: E741
     """Write the results to ``out[first:end]``, unless it has no rows."""
     if first == end or len(out) == 0:
@@ -266,7 +266,7 @@ def touch(A: Float64, I: Int64, at: int, old: float, x: float) -> None:  # noqa:
         bound(A, I, at)
 
 
-@bare
+@kernel
 def run(A: Float64, I: Int64, at: int, values: Float64, out: Float64, j: int) -> int:  # noqa: E741
     """Take values from `j` on while the window is full and each is a number for a number.
 

@@ -6,7 +6,7 @@ import math
 
 from rtre.kernels import tail_layout as lay
 from rtre.kernels.blocks import total
-from rtre.kernels.jit import bare, inlined
+from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.tail_sums import SHORT
 from rtre.market import Float64, Int64
 
@@ -42,7 +42,7 @@ def figure(A: Float64, I: Int64, at: int, which: int, c: int) -> tuple[float, fl
     return var, max(es, var)
 
 
-@bare
+@kernel
 def refresh(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
     """Write VaR and ES of every side and level of the series at `at`; NaN while it warms."""
     I[at + lay.S_STALE] = 0

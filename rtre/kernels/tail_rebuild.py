@@ -27,7 +27,7 @@ import math
 
 from rtre.kernels import tail_layout as lay
 from rtre.kernels.blocks import first_not_below, move
-from rtre.kernels.jit import bare, inlined, kernel
+from rtre.kernels.jit import inlined, kernel
 from rtre.kernels.tail import select_smallest, sort_part
 from rtre.market import Float64, Int64
 
@@ -54,7 +54,7 @@ def offer(A: Float64, I: Int64, at: int, t: int, buffer: int, x: float, cap: int
         A[t + lay.T_BELOW] = A[buffer + n]
 
 
-@bare
+@kernel
 def scan(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Offer all slots of the ring, one by one."""
     t, ring, slots = lay.side(at, which), I[at + lay.S_AT_RING], I[at + lay.S_RING]
@@ -72,7 +72,7 @@ def scan(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     I[at + lay.S_TOUCHED] += I[at + lay.S_SLOTS]
 
 
-@bare
+@kernel
 def gather(A: Float64, I: Int64, at: int, which: int, goal: int, least: int) -> int:  # noqa: E741
     """Collect values below the bound from further slots, until `goal` are done; returns how many.
 
@@ -96,7 +96,7 @@ def gather(A: Float64, I: Int64, at: int, which: int, goal: int, least: int) -> 
     return found
 
 
-@bare
+@kernel
 def merge(A: Float64, I: Int64, at: int, which: int, found: int) -> None:  # noqa: E741
     """Merge the `found` values of the scratch into the buffer being filled, each part moved once.
 
@@ -133,7 +133,7 @@ def merge(A: Float64, I: Int64, at: int, which: int, found: int) -> None:  # noq
     I[at + lay.S_TOUCHED] += moved
 
 
-@bare
+@kernel
 def start(A: Float64, I: Int64, at: int, which: int, below: float) -> None:  # noqa: E741
     """Begin to fill the second buffer of a side with values smaller than `below`."""
     t = lay.side(at, which)
@@ -198,7 +198,7 @@ def select(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     I[at + lay.S_TOUCHED] += len(scratch) + count
 
 
-@bare
+@kernel
 def collect(A: Float64, I: Int64, at: int, which: int, below: float) -> int:  # noqa: E741
     """Copy all values below a bound, in any order, to the scratch; returns how many.
 
@@ -247,7 +247,7 @@ def rebuild(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
         adopt(I, at, which)
 
 
-@bare
+@kernel
 def advance(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """One tick's work on a refill in pieces; call it before the ring moves on."""
     t, slots = lay.side(at, which), I[at + lay.S_SLOTS]

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from rtre.kernels import tail_layout as lay
 from rtre.kernels.blocks import total
-from rtre.kernels.jit import bare, inlined
+from rtre.kernels.jit import inlined, kernel
 from rtre.market import Float64, Int64
 
 SHORT = 192  #: so many numbers are added up anew each time
 LOST = 1024.0  #: a sum this many times smaller than it was is made anew
 
 
-@bare
+@kernel
 def sum_anew(A: Float64, I: Int64, at: int, which: int) -> None:  # noqa: E741
     """Add up the first values of a side's tail for each level."""
     tail = lay.tail(I, at, which, 0)

@@ -7,7 +7,7 @@ A tick that opens a new grid interval ends the call: the caller rolls the grid (
 and calls again from that tick. Nothing is done to a tick before it is certain which of these it is,
 so the second call sees it afresh.
 
-All of it is one `bare` kernel with the usual case inlined; what is seldom stands in kernels of its
+All of it is one kernel with the usual case inlined; what is seldom stands in kernels of its
 own, which cost nothing while they are not called. With everything inlined a tick took 3 % more.
 
 What a tick changes depends on the ticks before it and on nothing else, so any batching of the same
@@ -24,7 +24,7 @@ from rtre.kernels import layout
 from rtre.kernels.books import reprice, sum_book
 from rtre.kernels.candidates import advance
 from rtre.kernels.ends import slide_ends
-from rtre.kernels.jit import bare, brief, inlined, kernel
+from rtre.kernels.jit import brief, inlined, kernel
 from rtre.kernels.layout import (
     AMENDED,
     APPLIED,
@@ -127,7 +127,7 @@ def quarantine(F: Float64, prices: Float64, clocks: Int64, i: int, price: float)
         prices[i, SUSPECT] = price
 
 
-@bare
+@kernel
 def find_row(I: Int64, interval: int) -> int:  # noqa: E741
     """Ring column of a grid interval that is not newer than the open one; -1 if it has none."""
     rows = layout.rows(I)
@@ -245,7 +245,7 @@ def update_books(
     return far
 
 
-@bare
+@kernel
 def touch_book(
     F: Float64,
     I: Int64,  # noqa: E741

@@ -1,12 +1,10 @@
 """Views of an arena that cost a kernel nothing.
 
 numba counts references: a slice made in a kernel holds one to the memory of its array, and giving
-it away or dropping it is an atomic operation. A hot loop over a dozen views spends more time
-counting than computing (a tick of the engine took 5.6 us without this module, and 0.6 us with it).
-The arenas outlive every call that is given them, so their views need no reference: `cut` makes
-arrays that carry none, and numba's optimiser then removes most of the counting. What is left, of
-the arenas themselves around calls and branches, is gone in a `rtre.kernels.jit.bare` kernel, and in
-what is inlined into it. That may cut views as well: they have no owner, and no array is returned.
+it away or dropping it is an atomic operation. A hot loop over a dozen views spent more time
+counting than computing: a tick of the engine took 5.6 us, and 0.6 us with this module. Kernels no
+longer count (`rtre.kernels.jit`), and so cannot return an array that a call has sliced. The arenas
+outlive every call that is given them, so their views need no owner: `cut` makes arrays without.
 
 Called from Python, `cut` and the functions marked with `@view` are plain numpy, whose slices keep
 their arena alive as usual.

@@ -52,12 +52,7 @@ def check_symbol(symbol: str) -> str:
     DataError
         With the offending text in `repr` form.
     """
-    if not _SYMBOL.fullmatch(symbol):
-        raise DataError(
-            f"{symbol[:64]!r} is not a symbol: 1 to 32 letters, digits, or any of "
-            f". : / _ ^ = @ + -, a letter or digit first"
-        )
-    return symbol
+    return _check(symbol, _SYMBOL, "a symbol", "digits")
 
 
 def check_name(name: str) -> str:
@@ -68,12 +63,16 @@ def check_name(name: str) -> str:
     DataError
         With the offending text in `repr` form.
     """
-    if not _NAME.fullmatch(name):
+    return _check(name, _NAME, "a book's name", "digits, spaces")
+
+
+def _check(text: str, pattern: re.Pattern[str], what: str, others: str) -> str:
+    if not pattern.fullmatch(text):
         raise DataError(
-            f"{name[:64]!r} is not a book's name: 1 to 32 letters, digits, spaces, or any of "
+            f"{text[:64]!r} is not {what}: 1 to 32 letters, {others}, or any of "
             f". : / _ ^ = @ + -, a letter or digit first"
         )
-    return name
+    return text
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:

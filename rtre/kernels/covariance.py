@@ -40,7 +40,7 @@ def length(n: int) -> int:
 
 @inlined
 def at(F: Float64, k: int) -> int:
-    """Where vector k begins in the arena; not the vector itself, for no kernel returns an array."""
+    """Where vector k begins; not the vector itself, for no kernel returns an array."""
     return HEADER + k * int(F[ASSETS])
 
 

@@ -133,6 +133,50 @@ def likelihood_sums(
 
 
 @kernel
+def _log_norm(df: float) -> float:
+    """Constant of the log density of an innovation of unit variance; normal for ``df <= 2``."""
+    if df > 2.0:
+        norm = math.lgamma(0.5 * (df + 1.0)) - math.lgamma(0.5 * df)
+        return norm - 0.5 * math.log((df - 2.0) * math.pi)
+    return -0.5 * math.log(2.0 * math.pi)
+
+
+@kernel
+def log_densities(pnl: Float64, laws: Float64, out: Float64) -> None:
+    """Write the log density of each P&L given those before it, under each of many laws.
+
+    A row adds up to the log likelihood that `likelihood_sums` is for, with the same start.
+
+    Parameters
+    ----------
+    pnl : (n,) float64
+    laws : (m, 6) float64
+        Of each: mu, omega, alpha, gamma, beta, df; ``df <= 2`` stands for the normal law.
+    out : (m, n) float64
+        NaN from where a variance is not positive and finite.
+    """
+    n = len(pnl)
+    for i in range(len(laws)):
+        mu, omega, alpha, gamma, beta, df = laws[i]
+        norm, start = _log_norm(df), 0.0
+        for t in range(n):
+            start += (pnl[t] - mu) * (pnl[t] - mu)
+        variance = omega + (alpha + 0.5 * gamma + beta) * start / n
+        for t in range(n):
+            if not (variance > 0.0 and variance < math.inf):
+                variance = math.nan
+            shock = pnl[t] - mu
+            square = shock * shock
+            if df > 2.0:
+                bend = (df + 1.0) * math.log1p(square / ((df - 2.0) * variance))
+            else:
+                bend = square / variance
+            out[i, t] = norm - 0.5 * (math.log(variance) + bend)
+            weight = alpha + gamma if shock < 0.0 else alpha
+            variance = omega + weight * square + beta * variance
+
+
+@kernel
 def unpack(
     x: Float64, asymmetric: bool, student: bool
 ) -> tuple[float, float, float, float, float, float]:
@@ -163,13 +207,8 @@ def search_cost(pnl: Float64, x: Float64, asymmetric: bool, student: bool) -> fl
             return OUTSIDE
     mu, omega, alpha, gamma, beta, df = unpack(x, asymmetric, student)
     logs, second = likelihood_sums(pnl, mu, omega, alpha, gamma, beta, df)
-    n = len(pnl)
-    if student:
-        norm = math.lgamma(0.5 * (df + 1.0)) - math.lgamma(0.5 * df)
-        norm -= 0.5 * math.log((df - 2.0) * math.pi)
-        cost = 0.5 * logs / n + 0.5 * (df + 1.0) * second / n - norm
-    else:
-        cost = 0.5 * (math.log(2.0 * math.pi) + (logs + second) / n)
+    weight = df + 1.0 if student else 1.0
+    cost = 0.5 * (logs + weight * second) / len(pnl) - _log_norm(df)
     return cost if cost < OUTSIDE else OUTSIDE
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import attrs
 import numpy as np
-from scipy import special
 
+from rtre.kernels.garch import log_densities
 from rtre.market import Float64
 from rtre.models.base import Tail
 from rtre.models.garch_fit import DF_HIGH, DF_LOW, PERSISTENCE, GarchFit, garch_variances
@@ -47,21 +47,6 @@ def free_parameters(*, asymmetric: bool, student: bool) -> tuple[str, ...]:
     return ("mu", "omega", "alpha", *gamma, "beta", *df)
 
 
-def _terms(pnl: Float64, fit: GarchFit) -> Float64:
-    """Log density of each P&L given those before it; adds up to `garch_loglik`."""
-    variances = garch_variances(pnl, fit)[:-1]
-    if not np.all(variances > 0.0):
-        return np.full(len(pnl), np.nan)
-    square = (pnl - fit.mu) ** 2 / variances
-    if math.isinf(fit.df):
-        return np.asarray(-0.5 * (math.log(2.0 * math.pi) + np.log(variances) + square))
-    df = fit.df
-    norm = float(special.gammaln(0.5 * (df + 1.0)) - special.gammaln(0.5 * df))
-    norm -= 0.5 * math.log((df - 2.0) * math.pi)
-    bend = np.log1p(square / (df - 2.0))
-    return np.asarray(norm - 0.5 * np.log(variances) - 0.5 * (df + 1.0) * bend)
-
-
 def garch_errors(pnl: Float64, fit: GarchFit, *, asymmetric: bool | None = None) -> GarchErrors:
     """Errors of a fit, by the Hessian and by the sandwich.
 
@@ -94,11 +79,17 @@ def garch_errors(pnl: Float64, fit: GarchFit, *, asymmetric: bool | None = None)
     values = np.array([getattr(at, name) for name in names])
     # a thousandth of what the errors are like in a few thousand observations
     steps = np.array([_steps(at)[name] for name in names])
-    plain, robust = fit_covariances(
-        lambda x: _terms(scaled, attrs.evolve(at, **dict(zip(names, x.tolist(), strict=True)))),
-        values,
-        steps,
-    )
+    law = {"mu": at.mu, "omega": at.omega, "alpha": at.alpha, "gamma": at.gamma, "beta": at.beta}
+    law["df"] = at.df if student else 0.0
+
+    def densities(points: Float64) -> Float64:
+        laws = np.tile(list(law.values()), (len(points), 1))
+        laws[:, [list(law).index(name) for name in names]] = points
+        out = np.empty((len(points), len(scaled)))
+        log_densities(scaled, laws, out)
+        return out
+
+    plain, robust = fit_covariances(densities, values, steps)
     back = np.ones(k)
     back[:2] = unit, unit * unit
     return GarchErrors(names, back[:, None] * plain * back, back[:, None] * robust * back)

@@ -139,7 +139,7 @@ class EwmaCovariance:
 
     def snapshot(self) -> bytes:
         """Return the whole state; `restore` goes on with the same bits."""
-        scratch = slice(kernels.HEADER + self.n, kernels.HEADER + kernels.VECTORS * self.n)
+        scratch = slice(*(kernels.at(self._state, k) for k in (kernels.FIRST, kernels.TRIANGLE)))
         self._state[scratch] = 0.0
         return to_bytes(_KIND, self._state)
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from test_garch_model import TRUE, fits, simulate
 
+from rtre.kernels.garch import log_densities
 from rtre.models.garch import (
     Garch,
     GarchFit,
@@ -20,13 +22,14 @@ from rtre.models.garch import (
     garch_loglik,
     garch_variances,
 )
-from rtre.models.garch_errors import _terms, free_parameters
+from rtre.models.garch_errors import free_parameters
 from rtre.models.gaussian import normal_factors
 from rtre.models.likelihood import fit_covariances
 
 
 def normal_terms(sample: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda x: -np.log(x[1]) - 0.5 * ((sample - x[0]) / x[1]) ** 2
+    """Return the log densities of `sample` under many normal laws, rows of mean and deviation."""
+    return lambda x: -np.log(x[:, 1:]) - 0.5 * ((sample - x[:, :1]) / x[:, 1:]) ** 2
 
 
 def test_the_errors_of_a_normal_fit_are_those_of_the_textbook() -> None:
@@ -46,15 +49,48 @@ def test_the_errors_of_a_normal_fit_are_those_of_the_textbook() -> None:
 
 def test_parameters_that_cannot_be_told_apart_have_no_error() -> None:
     sample = np.random.default_rng(2).normal(size=200)
-    only_the_sum = lambda x: -0.5 * (sample - x[0] - x[1]) ** 2  # noqa: E731 - one line of a law
+    only_the_sum = lambda x: -0.5 * (sample - x[:, :1] - x[:, 1:]) ** 2  # noqa: E731 - a law
     for matrix in fit_covariances(only_the_sum, np.zeros(2), np.full(2, 1e-3)):
         assert np.isnan(matrix).all()
 
 
-@given(fits, st.integers(0, 1000))
-def test_the_terms_add_up_to_the_likelihood(fit: GarchFit, seed: int) -> None:
+def laws_of(*fits: GarchFit) -> np.ndarray:
+    return np.array(
+        [(f.mu, f.omega, f.alpha, f.gamma, f.beta, 0.0 if math.isinf(f.df) else f.df) for f in fits]
+    )
+
+
+@given(st.lists(fits, min_size=1, max_size=3), st.integers(0, 1000))
+def test_the_densities_add_up_to_the_likelihood(several: list[GarchFit], seed: int) -> None:
     pnl = np.random.default_rng(seed).normal(size=80)
-    assert float(np.sum(_terms(pnl, fit))) == pytest.approx(garch_loglik(pnl, fit), rel=1e-11)
+    out = np.empty((len(several), len(pnl)))
+    log_densities(pnl, laws_of(*several), out)
+    wanted = [garch_loglik(pnl, fit) for fit in several]
+    assert np.sum(out, axis=1).tolist() == pytest.approx(wanted, rel=1e-11)
+
+
+@given(fits, st.integers(0, 1000))
+def test_the_densities_are_those_of_scipy_at_the_variances_of_the_recursion(
+    fit: GarchFit, seed: int
+) -> None:
+    pnl = np.random.default_rng(seed).normal(size=80)
+    out = np.empty((1, len(pnl)))
+    log_densities(pnl, laws_of(fit), out)
+    sd = np.sqrt(garch_variances(pnl, fit)[:-1])
+    if math.isinf(fit.df):
+        wanted = stats.norm.logpdf(pnl, fit.mu, sd)
+    else:
+        wanted = stats.t.logpdf(pnl, fit.df, fit.mu, sd * math.sqrt((fit.df - 2.0) / fit.df))
+    assert out[0] == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+
+
+def test_a_variance_that_is_not_positive_has_no_density_from_there_on() -> None:
+    out = np.empty((2, 3))
+    falling = (0.0, -1.5, 0.0, 0.0, 1.0, 0.0)
+    log_densities(np.array([1.0, 2.0, 1.0]), np.array([falling, (0.0, 1.0, 0, 0, 0, 0)]), out)
+    assert np.isfinite(out[0, 0])
+    assert np.isnan(out[0, 1:]).all()
+    assert np.isfinite(out[1]).all()
 
 
 @pytest.mark.parametrize("asymmetric", [False, True])

@@ -132,6 +132,19 @@ async def test_one_wake_takes_all_that_is_there_as_one_batch() -> None:
     assert inbox.waiting == 0
 
 
+def passes_of(inbox: Inbox) -> list[int]:
+    """Length of the pile at each time that `inbox` conflates one from now on."""
+    passes: list[int] = []
+    keep = inbox._keep
+
+    def counted(pile: list[FeedItem]) -> None:
+        passes.append(len(pile))
+        keep(pile)
+
+    inbox._keep = counted  # type: ignore[method-assign]
+    return passes
+
+
 async def test_a_link_change_keeps_its_place_between_batches_even_beside_a_full_channel() -> None:
     inbox = Inbox(10, max_items=2)
     down = LinkChange((0,), False, 3)
@@ -336,15 +349,7 @@ async def test_a_stuck_reader_and_a_flapping_link_leave_a_bounded_pile(interval:
     assets = tuple(range(100))
     inbox = Inbox(interval, max_items=4, max_ticks=2000)
     sent: list[FeedItem] = []
-    most = passes = 0
-    keep = inbox._keep
-
-    def counted(pile: list[FeedItem]) -> None:
-        nonlocal passes
-        passes += 1
-        keep(pile)
-
-    inbox._keep = counted  # type: ignore[method-assign]
+    passes, most = passes_of(inbox), 0
     with inbox.writer() as out:
         for n in range(1, 2001):
             change = LinkChange(assets, n % 2 == 0, n)
@@ -356,7 +361,7 @@ async def test_a_stuck_reader_and_a_flapping_link_leave_a_bounded_pile(interval:
             assert inbox.waiting + inbox.conflated == 100 * n
         found = await inbox.receive()
     assert most <= 4 * 100 + 2000 + 100
-    assert passes <= 4 * 2000 // 10, "far fewer than the puts"
+    assert len(passes) <= 4 * 2000 // 10, "far fewer than the puts"
     assert len(found) <= 4 + 2000 // 100 + _MANY_CHANGES
     assert story(found, 0)[-1] == 2001.0
     check_is_safe(sent, found)
@@ -379,17 +384,9 @@ async def test_link_changes_alone_and_empty_batches_do_not_grow_a_pile() -> None
 async def test_a_tick_of_more_assets_than_the_pile_may_hold_does_not_conflate_at_each_put() -> None:
     inbox = Inbox(10, max_items=1, max_ticks=50)
     assets = np.arange(100)
-    passes = 0
-    keep = inbox._keep
-
-    def counted(pile: list[FeedItem]) -> None:
-        nonlocal passes
-        passes += 1
-        keep(pile)
-
-    inbox._keep = counted  # type: ignore[method-assign]
+    passes = passes_of(inbox)
     with inbox.writer() as out:
         for n in range(1, 1001):
             out.send_nowait(TickBatch.of(assets[n % 100], float(n), 20 * n))
             assert inbox.waiting <= 1 + 200 + 1
-    assert passes < 40
+    assert len(passes) < 40

@@ -288,10 +288,9 @@ def simplex_search(
 ) -> int:
     """Bring the first row of `S` downhill on `search_cost`; return the steps that it took.
 
-    Nelder and Mead (1965) with the usual coefficients. All of it in one kernel, so that a fit in a
-    worker thread holds the GIL for none of it: an optimiser in Python takes it back after each look
-    at the likelihood, some thousand times, and an event loop beside it waits for milliseconds
-    (``benchmarks/test_fit_stall.py``).
+    Nelder and Mead (1965) with the usual coefficients. All of it in one kernel: an optimiser in
+    Python takes three times as long, most of it with the GIL, which a fit in a worker thread should
+    leave to the event loop (``benchmarks/test_fit_stall.py``).
 
     Parameters
     ----------

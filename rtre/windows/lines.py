@@ -334,6 +334,7 @@ class Lines:
 
     def work(self) -> tuple[BookWork, ...]:
         """How the tail of each book is kept."""
+        kept = int(self.ints[layout.H_PLACES]) > 0  # else rows are looked at when asked, by no tick
         drift = layout.limits(self.floats, self.ints)[:, layout.L_DRIFT].tolist()
         return tuple(
             BookWork(
@@ -341,7 +342,7 @@ class Lines:
                 0 if row[layout.W_TOUCHED] else row[layout.W_COUNT],
                 row[layout.W_REBUILDS],
                 row[layout.W_FALLBACKS],
-                bool(row[layout.W_TOUCHED]),
+                kept and bool(row[layout.W_TOUCHED]),
                 drift[b],
             )
             for b, (name, row) in enumerate(

@@ -252,3 +252,12 @@ def test_what_makes_no_sense_is_refused_with_the_value(
 ) -> None:
     with pytest.raises(DataError, match=words.replace("+", r"\+")):
         Lines(UNIVERSE, books, **({"window": 4, "interval_ns": 10} | settings_))
+
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+def test_of_a_book_that_never_fell_back_it_is_not_said_that_ticks_touch_its_rows(
+    evaluation: Evaluation,
+) -> None:
+    lines, _ = make(evaluation=evaluation)
+    feed(lines, TickBatch.of(np.array([0, 1] * 3), np.full(6, 10.0), np.arange(6) * INTERVAL))
+    assert [(book.touched, book.fallbacks) for book in lines.work()] == [(False, 0)] * 3

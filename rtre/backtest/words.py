@@ -31,6 +31,11 @@ TESTS = {
     "acerbi-szekely-z2": ("Acerbi-Szekely Z2", "are they too large, too many, or both?"),
 }
 
+#: Tests of when exceedances come; and of that and their number at once. Where one of these rejects,
+#: the number may be as it should: too many or too few is for the tests of the number to say.
+_PATTERN = ("christoffersen-independence", "duration")
+_BOTH = ("tbf", "conditional-coverage", "dynamic-quantile")
+
 
 def p_value(p: float) -> str:
     """Return a p-value as people read it.
@@ -63,8 +68,10 @@ def arrow(test: BacktestResult, level: float = LEVEL) -> str:
     """Return how a rejected forecast errs; nothing where it is not rejected."""
     if not test.rejects(level):
         return ""
-    if test.test in ("christoffersen-independence", "duration"):
+    if test.test in _PATTERN:
         return {"too low": "clustered", "too high": "too regular"}.get(test.direction, "rejected")
+    if test.test in _BOTH:
+        return "rejected"
     return {"too low": "risk too low", "too high": "risk too high"}.get(test.direction, "rejected")
 
 

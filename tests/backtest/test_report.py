@@ -13,9 +13,10 @@ from rich.console import Console
 from rtre.backtest.judge import LEVEL
 from rtre.backtest.report_html import render_html
 from rtre.backtest.report_text import print_summary
+from rtre.backtest.result import BacktestResult, Direction
 from rtre.backtest.run import Backtest, run_backtest
 from rtre.backtest.svg import Plot, date_ticks, steps
-from rtre.backtest.words import arrow, p_value
+from rtre.backtest.words import TESTS, arrow, p_value
 from rtre.models.ewma import Ewma
 from rtre.models.historical import Historical
 
@@ -141,3 +142,24 @@ def test_words_of_p_values_and_directions(result: Backtest) -> None:
     for verdict in result.lines[0].verdicts:
         for test in verdict.tests:
             assert bool(arrow(test)) == test.rejects(LEVEL)
+
+
+@pytest.mark.parametrize(
+    ("test", "direction", "words"),
+    [
+        ("kupiec-pof", "too low", "risk too low"),
+        ("kupiec-pof", "too high", "risk too high"),
+        ("acerbi-szekely-z2", "too low", "risk too low"),
+        ("duration", "too low", "clustered"),
+        ("christoffersen-independence", "too high", "too regular"),
+        ("tbf", "too low", "rejected"),
+        ("conditional-coverage", "too low", "rejected"),
+        ("dynamic-quantile", "too high", "rejected"),
+    ],
+)
+def test_only_a_test_of_the_number_or_the_size_says_that_risk_is_too_low(
+    test: str, direction: Direction, words: str
+) -> None:
+    assert test in TESTS
+    assert arrow(BacktestResult(test, 9.0, 0.04, "chi2(2)", direction)) == words
+    assert arrow(BacktestResult(test, 1.0, 0.06, "chi2(2)", direction)) == ""

@@ -38,6 +38,7 @@ dd{margin:0;font-weight:600;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;margin:10px 0}
 table{border-collapse:collapse;font-size:13.5px;font-variant-numeric:tabular-nums;width:100%}
 caption{text-align:left;color:var(--soft);font-size:13px;padding-bottom:6px}
+caption span{position:sticky;left:0;display:inline-block;max-width:calc(100vw - 56px)}
 th,td{padding:6px 8px;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}
 thead th{font-weight:600;color:var(--soft);font-size:12.5px;vertical-align:bottom}
 th:first-child,td:first-child,.text,.text2 thead th:nth-child(2),

@@ -67,7 +67,7 @@ def _pill(light: TrafficLight | None) -> str:
 def _table(head: Iterable[str], rows: Iterable[str], caption: str, kind: str) -> str:
     cells = "".join(f'<th scope="col">{h}</th>' for h in head)
     return (
-        f'<div class="scroll"><table class="{kind}"><caption>{caption}</caption>'
+        f'<div class="scroll"><table class="{kind}"><caption><span>{caption}</span></caption>'
         f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

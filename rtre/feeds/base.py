@@ -32,6 +32,8 @@ class FeedStatistics:
         WebSocket messages, heartbeats among them, and messages lost half-way.
     received : int
         Ticks that arrived, whatever became of them.
+    history : int
+        Those of them that are the venue's history, asked for to fill the window.
     counts : TickCounts
         Those that ended in the feed: `rejected` and `duplicate`.
     missing : int
@@ -48,6 +50,7 @@ class FeedStatistics:
     heartbeats: int = 0
     partial: int = 0
     received: int = 0
+    history: int = 0
     counts: TickCounts = attrs.field(factory=TickCounts)
     missing: int = 0
     notice: str = ""

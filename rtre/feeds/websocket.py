@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import attrs
+import numpy as np
 import trio
 
 from rtre.errors import HandshakeFailedError, LinkClosedError, LinkError
@@ -88,7 +89,7 @@ class WebSocketFeed:
         self._venue = venue(universe)
         self._past = DecodeCounts()  # of the connections before this one
         self._link: Link | None = None
-        self._partial = 0
+        self._partial = self._of_history = 0
         self._connections = self._attempts = 0
         self._first_data = self._last_data = 0.0
         self._data_ns: int | None = None  # receipt of the last ticks, of whichever connection
@@ -116,6 +117,7 @@ class WebSocketFeed:
             heartbeats=total["heartbeats"],
             partial=self._partial + partial,
             received=total["received"],
+            history=self._of_history,
             counts=TickCounts(rejected=total["rejected"], duplicate=total["duplicate"]),
             missing=total["missing"],
             notice=self._notice,
@@ -205,7 +207,10 @@ class WebSocketFeed:
             self._data_ns = now
             self._last_data = trio.current_time()
             self._first_data = self._first_data or self._last_data
-            out.send_nowait(buffer.take())
+            batch = buffer.take()
+            if self._history is not None:  # a past trade is stamped with its own time
+                self._of_history += int(np.count_nonzero(batch.ts_init_ns != now))
+            out.send_nowait(batch)
 
     async def _watch(self, link: Link, session: trio.CancelScope) -> None:
         """End the session when not a byte has come for `silence_s`."""

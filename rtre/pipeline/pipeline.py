@@ -45,7 +45,7 @@ class PipelineStatistics:
     reports, conflated_reports : int
         Reports made, and reports that a newer one replaced before a subscriber read them.
     ticks_per_s : float
-        Mean rate since the start.
+        Mean rate since the start, without a venue's history.
     latency_us : dict
         ``p50``, ``p90``, ``p99``, ``max`` of the time from the receipt of the oldest tick of a
         batch to its report, over the last 8,192 batches, in microseconds. Handing the report out,
@@ -66,6 +66,11 @@ class PipelineStatistics:
     latency_us: dict[str, float]
     feeds: tuple[FeedStatistics, ...]
     books: tuple[BookWork, ...] = ()
+
+    @property
+    def history(self) -> int:
+        """Ticks of the venues' history, which are in `counts` like all others."""
+        return sum(feed.history for feed in self.feeds)
 
 
 class Pipeline:
@@ -139,6 +144,8 @@ class Pipeline:
         """Return counts, rates and latencies as of now."""
         uptime = self._uptime_s()
         counts = self.engine.counts(self._outside())
+        feeds = tuple(feed.statistics() for feed in self.feeds)
+        live = counts.received - sum(feed.history for feed in feeds)
         recent = self._latencies[: min(self._timed, _LATENCIES)]
         latency = {}
         if len(recent) and self._clock_ns is not None:
@@ -151,9 +158,9 @@ class Pipeline:
             batches=self._batches,
             reports=self._reports,
             conflated_reports=self._fanout.conflated,
-            ticks_per_s=counts.received / uptime if uptime > 0 else 0.0,
+            ticks_per_s=max(live, 0) / uptime if uptime > 0 else 0.0,
             latency_us={name: round(float(value), 1) for name, value in latency.items()},
-            feeds=tuple(feed.statistics() for feed in self.feeds),
+            feeds=feeds,
             books=self.engine.lines.work(),
         )
 

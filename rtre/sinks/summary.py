@@ -37,9 +37,10 @@ def summary(statistics: PipelineStatistics, last_report: RiskReport | None) -> s
     """
     s = statistics
     ticks = ", ".join(f"{n:,} {name}" for name, n in outcomes(s))
+    past = f" after {s.history:,} of history" if s.history else ""
     lines = [
         f"{s.counts.received + s.waiting:,} ticks in {s.uptime_s:,.1f} s "
-        f"({s.ticks_per_s:,.1f} ticks/s): {ticks}"
+        f"({s.ticks_per_s:,.1f} ticks/s{past}): {ticks}"
     ]
     reports = f"{s.reports:,} reports ({s.conflated_reports:,} conflated)"
     if s.latency_us:

@@ -302,7 +302,7 @@ async def _draw(
             report = await reports.receive()
             started, now = trio.current_time(), statistics()
             width, height = live.console.size
-            recent = rate(started, now.counts.received)
+            recent = rate(started, now.counts.received - now.history)
             picture = render(report, now, width, height - 1, ticks_per_s=recent)
             live.update(picture, refresh=True)
             reports.hold_back((_DUTY - 1) * (trio.current_time() - started))

@@ -321,6 +321,8 @@ async def test_over_a_real_socket_history_comes_first_and_fills_the_window() -> 
             times = batch.ts_event_ns[batch.asset == asset]
             assert (times[1:] >= times[:-1]).all()
             assert len(set((times // 10**9).tolist())) >= 100
+        assert feed.statistics().history == 200
+        assert feed.statistics().received > 250
 
     await with_venue(script)
 

@@ -232,6 +232,23 @@ async def test_a_slow_subscriber_to_every_report_does_not_break_the_end(
     assert seen[-1].counts.applied == 3
 
 
+async def test_a_history_is_not_in_the_rate(autojump_clock: trio.testing.MockClock) -> None:
+    async def script(out: TickChannel) -> None:
+        out.send_nowait(ticks(0, 50))
+        for i in range(10):
+            await trio.sleep(1.0)
+            out.send_nowait(ticks(50 + i, 1))
+
+    feed = ScriptedFeed(script)
+    feed.statistics = lambda: FeedStatistics("scripted", history=50)  # type: ignore[method-assign]
+    pipeline = Pipeline(engine(), [feed])
+    async with running(pipeline):
+        await pipeline.wait_ended()
+    statistics = pipeline.statistics()
+    assert (statistics.counts.received, statistics.history) == (60, 50)
+    assert statistics.ticks_per_s == pytest.approx(1.0)
+
+
 async def test_latency_does_not_contain_the_wait_for_a_slow_subscriber(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import attrs
 from sink_support import make_report, make_statistics
 
+from rtre.feeds.base import FeedStatistics
 from rtre.figures import BookWork
 from rtre.sinks.summary import outcomes, summary
 
@@ -48,3 +49,8 @@ def test_books_that_touch_every_scenario_now_are_named_and_no_others() -> None:
     assert told in summary(statistics, make_report()).splitlines()
     calm = attrs.evolve(make_statistics(), books=books[1:])
     assert "every scenario" not in summary(calm, make_report())
+
+
+def test_ticks_of_a_history_are_told_apart_from_those_of_the_run() -> None:
+    statistics = make_statistics(FeedStatistics("simulated", history=1000))
+    assert "(778.4 ticks/s after 1,000 of history): 9,000 applied" in summary(statistics, None)

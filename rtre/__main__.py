@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import trio
@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from rtre import __version__, app
 from rtre.config import Config
-from rtre.errors import ConfigError, ModelError, RtreError
+from rtre.errors import ConfigError
 from rtre.feeds.recording import Recording
 from rtre.feeds.simulated import SimulatedVenue, serve_venue
 from rtre.options import RISK_OPTIONS, VENUES, read_options, refuse_typed
@@ -26,15 +26,19 @@ from rtre.pipeline.fanout import Subscription
 from rtre.pipeline.pipeline import Pipeline
 from rtre.sinks import jsonl, log, table
 from rtre.sinks.summary import summary
-from rtre.starting import tell, warm
-
-EXIT_FAILED = 1
-EXIT_WRONG_INPUT = 2
-EXIT_INTERRUPTED = 130
+from rtre.starting import EXIT_INTERRUPTED, guarded, printing, tell, warm
 
 
 class _Commands(click.Group):
     """The sub-commands; `backtest` is imported only when it is asked for."""
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        def run() -> int:
+            with printing():  # click writes help and version
+                super(_Commands, self).main(*args, **kwargs)
+            return 0
+
+        guarded(run)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), "backtest"])
@@ -95,7 +99,8 @@ def main(context: click.Context, /, file: str | None, print_config: bool, **type
 def _live(file: str | None, print_config: bool, typed: dict[str, Any]) -> int:
     config = read_options(file, typed, None if print_config else app.check)
     if print_config:
-        click.echo(config.to_toml(), nl=False)
+        with printing():
+            click.echo(config.to_toml(), nl=False)
         return 0
     return _run_live(config)
 
@@ -127,7 +132,9 @@ def _replay(
     if speed is not None and not speed > 0:
         raise ConfigError((f"--speed: must be above 0; got {speed:g}",))
     if print_config:
-        click.echo(read_options(file, typed).to_toml(), nl=False)
+        text = read_options(file, typed).to_toml()
+        with printing():
+            click.echo(text, nl=False)
         return 0
     recording = Recording(files)
     filled = partial(
@@ -162,25 +169,9 @@ def simulate(**arguments: Any) -> None:
     _guarded(lambda: _run_venue(**arguments))
 
 
-def _guarded(run: Callable[[], int]) -> None:
-    """Run, turn what people can mend into one clear message, and set the exit code."""
+def _guarded(run: Callable[[], int]) -> NoReturn:
     logging.basicConfig(format="rtre: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    try:
-        code = run()
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(f"rtre: {problem}", err=True)
-        code = EXIT_WRONG_INPUT
-    except (RtreError, ExceptionGroup) as error:
-        text = app.explain(error)
-        if text is None:
-            raise  # a bug: show all of it
-        click.echo(f"rtre: {text}", err=True)
-        code = EXIT_FAILED if isinstance(app.sole(error), ModelError) else EXIT_WRONG_INPUT
-    except KeyboardInterrupt:
-        click.echo("rtre: interrupted", err=True)
-        code = EXIT_INTERRUPTED
-    sys.exit(code)
+    guarded(run)
 
 
 def _run_live(config: Config) -> int:
@@ -217,7 +208,8 @@ async def _live_task(config: Config, stderr: Console) -> int:
 def _kind(config: Config) -> str:
     if config.output.kind != "auto":
         return config.output.kind
-    return "table" if sys.stdout.isatty() else "log"
+    # closed by whoever started us, there is none
+    return "table" if sys.stdout is not None and sys.stdout.isatty() else "log"
 
 
 async def _show(kind: str, config: Config, pipeline: Pipeline, reports: Subscription) -> None:
@@ -307,14 +299,16 @@ async def _venue_task(arguments: dict[str, Any]) -> int:
             if isinstance(reason := app.sole(error), OSError):
                 raise ConfigError((_not_listening(reason, **arguments),)) from None
             raise
-        click.echo(
-            f"simulated venue at {venue.url}\n"
-            f"connect with: rtre --feed simulated --url {venue.url} --symbols AAPL,MSFT\n"
-            f"Ctrl-C ends it",
-        )
+        with printing():
+            click.echo(
+                f"simulated venue at {venue.url}\n"
+                f"connect with: rtre --feed simulated --url {venue.url} --symbols AAPL,MSFT\n"
+                f"Ctrl-C ends it",
+            )
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             await anext(signals)
-        click.echo(_venue_summary(venue))
+        with printing():
+            click.echo(_venue_summary(venue))
         nursery.cancel_scope.cancel()
     return 0
 

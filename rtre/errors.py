@@ -40,6 +40,10 @@ class UnknownNameError(RtreError, LookupError):
     """A model, venue, feed or sink was asked for by a name that stands for none."""
 
 
+class OutputError(RtreError, OSError):
+    """What a program writes cannot be written, on a full disk say. Readers that leave are none."""
+
+
 class ModelError(RtreError):
     """A model raised, or gave what is no answer, where it was to estimate or to fit.
 

@@ -273,3 +273,58 @@ def test_help_teaches_by_example() -> None:
     assert code == 0
     for text in ("rtre --symbols AAPL,MSFT", "replay", "simulate", "backtest", "historical"):
         assert text in out
+
+
+def into(out: int | None, err: int | None, *arguments: str) -> int:
+    """Run with these for the standard streams, None for one that is closed; the exit code."""
+
+    def close() -> None:
+        for number, stream in ((1, out), (2, err)):
+            if stream is None:
+                os.close(number)
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rtre", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        env=ENV,
+        preexec_fn=close,  # noqa: PLW1509 - no thread is running
+    )
+    return process.wait(timeout=120)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full disk to be had")
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("--print-config",), ("-o", "log"), ("-o", "jsonl", "--every-tick"),
+     ("-o", "table", "--max-ticks", "1000"), ("simulate", "--port", "0"),
+     ("replay", RECORDED, "-o", "jsonl")],
+)  # fmt: skip
+def test_a_full_disk_under_the_output_is_one_clear_line_and_code_one(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    with open("/dev/full", "wb") as full, (tmp_path / "err").open("w+b") as err:
+        assert into(full.fileno(), err.fileno(), *arguments) == 1
+        err.seek(0)
+        told = err.read().decode().splitlines()
+    assert told[-1] == "rtre: the output cannot be written: No space left on device"
+    assert "Traceback" not in "\n".join(told)
+
+
+def test_closed_standard_streams_are_readers_that_left(tmp_path: Path) -> None:
+    with (tmp_path / "err").open("w+b") as err:
+        assert into(None, err.fileno()) == 0
+        err.seek(0)
+        assert b"Traceback" not in err.read()
+    assert into(None, None) == 0
+
+
+def test_messages_that_nobody_takes_end_nothing(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with (tmp_path / "out").open("w+b") as out:
+        assert into(out.fileno(), write, "-o", "jsonl", "--max-ticks", "1000") == 0
+        out.seek(0)
+        assert json.loads(out.read().splitlines()[-1])["counts"]["applied"] == 1000
+    os.close(write)

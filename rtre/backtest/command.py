@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,16 +19,12 @@ from rtre.backtest.report_json import to_json
 from rtre.backtest.report_text import print_summary
 from rtre.backtest.run import BOOK, CAPITAL, Backtest, run_backtest, units_of_weights
 from rtre.config import RiskConfig
-from rtre.errors import ConfigError, DataError, ModelError, RtreError
+from rtre.errors import ConfigError, DataError, RtreError
 from rtre.lineup import build_model, split_specs
 from rtre.models.base import Model
 from rtre.reading import read
-from rtre.starting import warm
+from rtre.starting import guarded, printing, tell, warm
 from rtre.warm import is_warm
-
-EXIT_FAILED = 1
-EXIT_WRONG_INPUT = 2
-EXIT_INTERRUPTED = 130
 
 
 def parse_model(text: str) -> Model:
@@ -150,22 +145,7 @@ def backtest(**options: Any) -> None:
     rtre backtest prices.csv --model historical,ewma,filtered --window 500
     rtre backtest prices.csv -p AAPL=100,MSFT=-50 -c 0.99,0.975 --report out.html
     """
-    try:
-        _backtest(**options)
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(f"rtre: {problem}", err=True)
-        sys.exit(EXIT_WRONG_INPUT)
-    except ModelError as error:
-        click.echo(f"rtre: {error}", err=True)
-        sys.exit(EXIT_FAILED)
-    except RtreError as error:
-        for problem in str(error).splitlines():
-            click.echo(f"rtre: {problem}", err=True)
-        sys.exit(EXIT_WRONG_INPUT)
-    except KeyboardInterrupt:
-        click.echo("rtre: interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    guarded(lambda: _backtest(**options))
 
 
 def _backtest(
@@ -181,7 +161,7 @@ def _backtest(
     seed: str,
     report: str | None,
     json_file: str | None,
-) -> None:
+) -> int:
     gather = _Gather()
     risk = gather.run(lambda: _risk(confidence, window, min_obs))
     chosen = {
@@ -221,6 +201,7 @@ def _backtest(
         described="" if book is None else _described(units, shares),
     )  # fmt: skip
     _write(result, report, json_file)
+    return 0
 
 
 def _make_ready(risk: RiskConfig, models: list[str]) -> None:
@@ -317,17 +298,20 @@ def _write(result: Backtest, report: str | None, json_file: str | None) -> None:
         files.append(("--report", report, render_html(result)))
     if json_file not in (None, "-"):
         files.append(("--json", str(json_file), to_json(result) + "\n"))
-    console = Console(stderr=json_file == "-", highlight=False)
-    if not console.is_terminal:
-        console.width = 180  # a file or a pipe has room for all columns
-    print_summary(result, console)
-    if json_file == "-":
-        click.echo(to_json(result))
     problems = []
     for option, path, text in files:
         try:
             Path(path).write_text(text, encoding="utf-8")
         except OSError as error:
             problems.append(f"{option}: {path}: cannot be written: {error.strerror}")
+    console = Console(stderr=json_file == "-", highlight=False)
+    if not console.is_terminal:
+        console.width = 180  # a file or a pipe has room for all columns
+    with console.capture() as summary:
+        print_summary(result, console)
+    if json_file == "-":
+        tell(console, summary.get().rstrip())
+    with printing():
+        click.echo(to_json(result) if json_file == "-" else summary.get().rstrip())
     if problems:
         raise ConfigError(tuple(problems))

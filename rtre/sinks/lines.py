@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 import trio
 
+from rtre.errors import OutputError
 from rtre.sinks.base import Paced
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class StreamWriter:
         None: ``sys.stdout``, which may be absent too; then nobody reads.
     encoding : str, optional
         Instead of the stream's own. What it cannot express becomes ``?``.
+
+    Raises
+    ------
+    OutputError
+        The stream takes no more, though it has a reader: a full disk.
     """
 
     def __init__(self, stream: TextIO | None, encoding: str | None = None) -> None:
@@ -101,9 +107,10 @@ class StreamWriter:
         try:
             yield
         except OSError as error:
-            if error.errno not in _GONE:
-                raise
             self._is_gone = True
+            if error.errno not in _GONE:
+                why = error.strerror or error
+                raise OutputError(f"the output cannot be written: {why}") from None
 
     def _tidy(self) -> None:
         """Close the descriptor, unless a thread is still at it, which then does so itself."""

@@ -176,7 +176,8 @@ async def open_pipeline(config: Config, *, feeds: Sequence[Feed] = ()) -> AsyncI
                 yield pipeline
         nursery.cancel_scope.cancel()
     if recorder is not None and recorder.lost:
-        log.warning("%s: %d messages were not recorded: slow disk", recorder.path, recorder.lost)
+        why = recorder.failure or "slow disk"
+        log.warning("%s: %d messages were not recorded: %s", recorder.path, recorder.lost, why)
     block.raise_again()
 
 

@@ -12,9 +12,11 @@ from __future__ import annotations
 import gzip
 import heapq
 import json
+import logging
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Self
 
@@ -24,6 +26,8 @@ import trio
 from rtre.errors import RecordingError
 from rtre.market import check_symbol
 from rtre.venues.frames import Frames
+
+log = logging.getLogger("rtre.feed")
 
 _FLUSH_S = 0.25
 _SYNC_S = 1.0  #: a program that is killed loses no more than this and `_FLUSH_S` of a recording
@@ -36,12 +40,15 @@ class Recorder:
 
     Lines are gathered in memory and written by a worker thread; `run` is its task. Should the disk
     be so slow that more than 64 MiB wait, further messages are left out, and counted. Should a
-    venue repeat the token (`secret`) in a message, it is blotted out.
+    venue repeat the token (`secret`) in a message, it is blotted out. A disk that takes no more
+    ends the recording with a warning, and nothing else: what comes after counts as left out.
 
     Attributes
     ----------
     messages, lost : int
         Messages recorded, and left out.
+    failure : str
+        Empty, or why the disk took no more.
 
     Raises
     ------
@@ -55,6 +62,7 @@ class Recorder:
         self.path = path
         self._secret = secret.encode() if secret else None
         self.messages = self.lost = 0
+        self.failure = ""
         self._pending: list[bytes] = []
         self._size = 0
         try:
@@ -70,7 +78,7 @@ class Recorder:
         """Record the messages of one read. Line breaks in a message become spaces."""
         stamp = b"%d " % ts_ns
         for payload in frames:
-            if self._size > _MAX_PENDING:
+            if self.failure or self._size > _MAX_PENDING:
                 self.lost += 1
                 continue
             text = bytes(payload)
@@ -87,6 +95,8 @@ class Recorder:
         self._add(f"{ts_ns} !{'up' if up else 'down'} {words}\n".encode())
 
     def _add(self, line: bytes) -> None:
+        if self.failure:
+            return
         self._pending.append(line)
         self._size += len(line)
 
@@ -103,14 +113,22 @@ class Recorder:
         finally:
             with trio.CancelScope(shield=True):
                 await self._flush()
-                await trio.to_thread.run_sync(self._file.close)
+                await self._on_disk(self._file.close)
 
     async def _flush(self, sync: bool = False) -> None:
         lines, self._pending, self._size = self._pending, [], 0
         if lines or sync:
             # Shielded: one cancelled while it waits for a thread would lose the lines.
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(self._write, b"".join(lines), sync)
+                await self._on_disk(partial(self._write, b"".join(lines), sync))
+
+    async def _on_disk(self, work: Callable[[], None]) -> None:
+        try:
+            await trio.to_thread.run_sync(work)
+        except OSError as error:
+            if not self.failure:
+                self.failure = error.strerror or str(error)
+                log.warning("%s: the recording ends here: %s", self.path, self.failure)
 
     def _write(self, lines: bytes, sync: bool) -> None:
         self._file.write(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,32 @@ def test_a_disk_that_does_not_keep_up_costs_messages_that_are_counted(tmp_path: 
         recorder.write(1, big)
     assert recorder.lost > 0
     assert recorder.messages + recorder.lost == 80
+
+
+async def test_a_full_disk_ends_the_recording_and_nothing_else(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    recorder = Recorder(str(tmp_path / "x"), venue="finnhub", symbols=["A"])
+    recorder._file.close()
+    recorder._file = Full()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(recorder.run)
+        await trio.sleep(2 * _FLUSH_S)
+        recorder.write(1, Frames.of([b"a", b"b"]))
+        recorder.mark(2, up=False, reason="lost")
+        await trio.sleep(2 * _FLUSH_S)
+        nursery.cancel_scope.cancel()
+    assert (recorder.messages, recorder.lost) == (0, 2)
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{tmp_path / 'x'}: the recording ends here: No space left on device"
+    ]
 
 
 async def test_a_stop_while_a_write_waits_for_a_thread_loses_nothing(

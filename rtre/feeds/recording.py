@@ -32,6 +32,7 @@ log = logging.getLogger("rtre.feed")
 _FLUSH_S = 0.25
 _SYNC_S = 1.0  #: a program that is killed loses no more than this and `_FLUSH_S` of a recording
 TAKEN = "is there already; name another file or remove it"
+_LAST_NS = 2**63 - 1  #: times are int64
 _MAX_PENDING = 64 << 20  #: bytes that may wait for a slow disk before messages are not recorded
 
 
@@ -262,7 +263,7 @@ def _is_whole(line: bytes) -> bool:
         return True
     try:
         json.loads(rest)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -271,7 +272,7 @@ def _entry(path: str, number: int, line: bytes) -> Entry | None:
     if line.startswith(b"#") or not line.strip():
         return None
     stamp, space, rest = line.rstrip(b"\r\n").partition(b" ")
-    if not space or not stamp.isdigit() or len(stamp) > 19:
+    if not space or not stamp.isdigit() or len(stamp) > 19 or int(stamp) > _LAST_NS:
         shown = line.rstrip()[:60].decode("utf-8", "replace")
         raise RecordingError(
             f"{path}, line {number}: is not a recorded line: {shown!r}; it should be "
@@ -302,5 +303,5 @@ def _read_header(path: str) -> Header:
                 f"{path}: a recording of version {fields['version']!r}; this rtre reads version 1"
             )
         return Header(str(fields["venue"]), tuple(check_symbol(s) for s in fields["symbols"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecordingError(f"{path}, line 1: damaged header: {error}") from None

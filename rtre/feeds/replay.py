@@ -169,7 +169,7 @@ def sniff(recording: Recording) -> tuple[str, tuple[str, ...]]:
 def _look(payload: bytes) -> tuple[str | None, tuple[str, ...]]:
     try:
         message = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, ()
     if not isinstance(message, dict):
         return None, ()

@@ -209,7 +209,9 @@ def test_a_recording_is_never_written_over(tmp_path: Path) -> None:
     [
         (b"hello world\n", "line 1: is not a recorded line"),
         (b'10 {"a":1}\nnonsense\n', "line 2: is not a recorded line: 'nonsense'"),
+        (b"9223372036854775808 {}\n", "line 1: is not a recorded line: '9223372036854775808 {}'"),
         (b'#rtre {"version": 9}\n', "version 9"),
+        (b"#rtre " + b"[" * 100_000 + b"\n", "damaged header"),
         (b"#rtre {\n", "damaged header"),
         (b'#rtre {"version":1,"venue":"x","symbols":["\\u001b[31m"]}\n', "damaged header"),
         (PACKED[:1500] + bytes(50) + PACKED[1550:], "damaged"),

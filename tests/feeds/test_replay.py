@@ -89,6 +89,16 @@ def test_a_raw_capture_tells_its_venue_and_symbols(tmp_path: Path) -> None:
     assert sniff(Recording([capture(tmp_path)])) == ("finnhub", ("AAPL", "MSFT"))
 
 
+def test_a_message_nested_without_end_is_no_trade_and_no_whole_line(tmp_path: Path) -> None:
+    deep = b"1 " + b"[" * 100_000
+    path = tmp_path / "deep.rec"
+    path.write_bytes(deep + b"\n" + Path(capture(tmp_path)).read_bytes() + deep)
+    recording = Recording([str(path)])
+    assert sniff(recording) == ("finnhub", ("AAPL", "MSFT"))
+    list(recording)
+    assert list(recording.cut_off) == [str(path)]
+
+
 def test_a_file_without_trades_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text('1 {"type":"ping"}\n2 [1]\n3 null\n')

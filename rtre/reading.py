@@ -27,7 +27,10 @@ class _Problems(Exception):  # noqa: N818 - carries several, and never leaves th
 def _number(value: Any, kind: type) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"must be a number; got {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # TOML's whole numbers have no end
+        raise DataError("must be a number; got a whole number of more than 308 digits") from None
 
 
 def _whole(value: Any, kind: type) -> int:
@@ -121,10 +124,13 @@ _CONVERTER.register_structure_hook_factory(attrs.has, _class)
 def load_file(path: str) -> dict[str, Any]:
     """Return the tables of a TOML file; raises ConfigError."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError((f"{path}: cannot be read: {error.strerror}",)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # not only TOMLDecodeError: a number of 5,000 digits
         raise ConfigError((f"{path}: is not TOML: {error}",)) from None
 
 

@@ -15,6 +15,7 @@ _UNITS = {
     "us": 1_000,
     "ns": 1,
 }
+_LONGEST = 256  #: characters; whatever is meant has fewer
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|ns|d|h|m|s)")
 
 
@@ -32,6 +33,8 @@ class Duration(int):
     @classmethod
     def parse(cls, text: str) -> Duration:
         """Read a duration; raises DataError for text that is not one, or beyond 292 years."""
+        if len(text) > _LONGEST:  # int() refuses thousands of digits
+            raise DataError(f"must be a duration below 292 years; got {text[:_LONGEST]!r}...")
         rest, total = text.strip(), 0
         while rest and (part := _PART.match(rest)):
             number, unit = part.groups()

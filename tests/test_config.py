@@ -156,6 +156,37 @@ def test_a_file_that_is_missing_or_not_toml_is_named(tmp_path: Path) -> None:
     assert "line 1" in broken
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("[run]\nmax_ticks = " + "9" * 5000, "is not TOML: "),
+        ("x = " + "[" * 100_000, "is not TOML: "),
+        (
+            "[positions]\nAAPL = " + "9" * 400,
+            "positions.AAPL: must be a number; got a",
+        ),
+        ('[risk]\ninterval = "' + "9" * 5000 + 's"', "risk.interval: must be a duration below 292"),
+        ('[risk]\nhorizon = "' + "9" * 5000 + 'm"', "risk.horizon: must be a holding period like"),
+        ('[risk]\nhorizon = "' + "9" * 5000 + 'd"', "risk.horizon: must be a holding period like"),
+    ],
+)
+def test_numbers_without_end_are_problems_like_others(
+    tmp_path: Path, text: str, wanted: str
+) -> None:
+    file = tmp_path / "long.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read(str(file))
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{file}: {wanted}")
+
+
+def test_an_editor_that_marks_utf_8_does_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "marked.toml"
+    file.write_text('symbols = ["TSLA"]', encoding="utf-8-sig")
+    assert read(str(file)).symbols == ("TSLA",)
+
+
 def test_the_tree_is_frozen() -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Config().risk.window = 3  # type: ignore[misc]

@@ -159,13 +159,19 @@ class WebSocketFeed:
             self._link = link
             self._connections += 1
             try:
-                for text in (*self._wanted_history(), *self._venue.subscribe(self.symbols)):
-                    await link.send(text)
-                self._tell(out, up=True, reason="subscribed")
+                await self._subscribe(link, out)
                 await self._read(link, out)
             finally:
                 self._link = None
                 self._partial += link.statistics().partial
+
+    async def _subscribe(self, link: Link, out: TickChannel) -> None:
+        try:
+            for text in (*self._wanted_history(), *self._venue.subscribe(self.symbols)):
+                await link.send(text)
+        except LinkClosedError:
+            return  # reading says so too, after what came before: the venue's own reason, often
+        self._tell(out, up=True, reason="subscribed")
 
     def _keep_counts(self) -> None:
         for name, value in attrs.asdict(self._venue.counts).items():

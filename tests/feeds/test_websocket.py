@@ -57,9 +57,12 @@ class ScriptedLink:
     def __init__(self, script: list[Any]) -> None:
         self._script = script
         self.sent: list[str] = []
+        self.deaf = False
         self._last_byte = trio.current_time()
 
     async def send(self, text: str) -> None:
+        if self.deaf:
+            raise LinkClosedError("gone")
         self.sent.append(text)
 
     async def receive(self) -> Frames:
@@ -90,6 +93,8 @@ class ScriptedLink:
 class World:
     """Opens one scripted link after the other, and notes when."""
 
+    deaf = False  #: its links are at their end by the time that something is sent
+
     def __init__(self, sessions: list[Any]) -> None:
         self._sessions = sessions
         self.opened: list[float] = []
@@ -104,6 +109,7 @@ class World:
         if isinstance(script, Exception):
             raise script
         link = ScriptedLink(script)
+        link.deaf = self.deaf
         self.links.append(link)
         yield link
 
@@ -219,6 +225,19 @@ async def test_garbage_is_counted_and_told_and_the_link_lives_on(
     assert statistics.received == 1 + statistics.counts.rejected
     assert statistics.counts.rejected >= 4
     assert "k3y" not in statistics.notice
+
+
+async def test_what_a_venue_says_before_it_hangs_up_is_read_even_if_we_had_more_to_say(
+    autojump_clock: trio.testing.MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(World, "deaf", True)
+    said = b'{"type":"error","msg":"API limit reached"}'
+    _, out, feed = await run_for(10, monkeypatch, [[said, TRADE, LinkClosedError("gone")]])
+    assert "error: API limit reached" in caplog.text
+    assert out.ticks == feed.statistics().received == 1
+    assert set(out.ups) == {False}
 
 
 async def test_a_token_in_a_frame_that_is_refused_is_not_in_its_explanation(

@@ -70,7 +70,7 @@ def run_battery(
         time_between_failures(hits, confidence),
         duration(hits, confidence),
     ]
-    if hits.n > _LAGS + 1 and np.isfinite(forecast).all():
+    if hits.n > _LAGS + 1 and np.isfinite(forecast).all() and np.isfinite(lost).all():
         results.append(dynamic_quantile(lost, forecast, confidence, lags=_LAGS))
     if es is None:
         return tuple(results)

@@ -50,15 +50,17 @@ def dynamic_quantile(
         raise DataError(f"{lags} lags need more than {lags + 1} periods, got {n}")
     if with_var and not np.isfinite(forecast).all():
         raise DataError("an infinite VaR cannot be a regressor: leave it out, or with_var=False")
+    if with_square and not np.isfinite(lost).all():
+        raise DataError("an infinite loss has no square: leave it out, or with_square=False")
     tail = float(tail_probability(confidence))
     hit: Float64 = (lost > forecast).astype(np.float64) - tail
     start = max(lags, 1) if with_square else lags
     columns: list[Float64] = [np.ones(n - start)]
     if with_var:
-        columns.append(forecast[start:])
+        columns.append(_near_one(forecast[start:]))
     columns.extend(hit[start - lag : n - lag] for lag in range(1, lags + 1))
     if with_square:
-        columns.append(lost[start - 1 : -1] ** 2)
+        columns.append(_near_one(lost[start - 1 : -1]) ** 2)
     x = np.column_stack(columns)
     size = np.sqrt(np.sum(x * x, axis=0))  # columns of unit length: the rank is free of currency
     x = x / np.where(size > 0.0, size, 1.0)
@@ -77,3 +79,8 @@ def dynamic_quantile(
         {"n": n, "x": x_count, "confidence": confidence, "lags": lags},
         "" if rank == x.shape[1] else f"{x.shape[1] - rank} regressors repeat others",
     )
+
+
+def _near_one(column: Float64) -> Float64:
+    """Return the column times a power of two, so that its squares neither overflow nor vanish."""
+    return np.asarray(np.ldexp(column, -np.frexp(np.max(np.abs(column)))[1]))

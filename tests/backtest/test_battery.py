@@ -42,6 +42,14 @@ def test_the_battery_leaves_out_what_the_forecasts_do_not_allow() -> None:
     assert names(many, np.full(9, 7.5), None) == COVERAGE | {"dynamic-quantile"}
 
 
+def test_an_infinite_loss_is_an_exceedance_and_leaves_out_what_needs_its_size() -> None:
+    losses = np.zeros(50)
+    losses[20] = math.inf
+    results = run_battery(losses, np.ones(50), np.full(50, 2.0), 0.95, rng=np.random.default_rng(1))
+    assert {r.test for r in results} == COVERAGE
+    assert results[0].inputs["x"] == 1
+
+
 @pytest.mark.parametrize("beaten", [0, 1, 2, 39, 40])
 @pytest.mark.parametrize("first", [True, False])
 def test_no_number_of_exceedances_breaks_any_test(beaten: int, first: bool) -> None:

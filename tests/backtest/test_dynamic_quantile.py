@@ -78,6 +78,26 @@ def test_a_change_of_currency_changes_nothing() -> None:
     assert other == pytest.approx(one, rel=1e-8)
 
 
+@pytest.mark.parametrize("unit", [1e-320, 1e-200, 1e155, 1e300])
+def test_losses_whose_squares_overflow_or_vanish_have_the_same_answer(unit: float) -> None:
+    rng = np.random.default_rng(6)
+    losses, var = rng.normal(size=300), rng.uniform(1.0, 2.0, 300)
+    with np.errstate(all="raise", under="ignore"):
+        got = dynamic_quantile(unit * losses, unit * var, 0.95)
+    # the smallest numbers have few digits
+    rel = 1e-9 if unit > 1e-300 else 0.01
+    assert got.statistic == pytest.approx(dynamic_quantile(losses, var, 0.95).statistic, rel=rel)
+
+
+def test_an_infinite_loss_is_refused_as_a_regressor_only() -> None:
+    losses = np.zeros(50)
+    losses[20] = math.inf
+    with pytest.raises(DataError, match="infinite loss"):
+        dynamic_quantile(losses, np.ones(50), 0.95)
+    got = dynamic_quantile(losses, np.ones(50), 0.95, with_square=False)
+    assert got.inputs["x"] == 1
+
+
 def test_samples_that_are_too_short_are_refused() -> None:
     with pytest.raises(DataError, match="4 lags need more than 5 periods, got 5"):
         dynamic_quantile(np.zeros(5), np.ones(5), 0.95)

@@ -104,18 +104,23 @@ def moments_of(skew: float, kurtosis: float) -> tuple[float, float, float, float
 def matched_parameters(skew: float, kurtosis: float) -> tuple[float, float] | None:
     """Return parameters at which Z has this skewness and kurtosis; None where there are none.
 
-    Maillard (2012): "the" S and K of the formula are not the moments they are called.
+    Maillard (2012): "the" S and K of the formula are not the moments they are called. Several pairs
+    may have the same moments: of those, one in the domain (`in_domain`) where there is any.
     """
 
     def miss(x: Float64) -> list[float]:
         _, _, got_skew, got_kurtosis = moments_of(float(x[0]), float(x[1]))
         return [got_skew - skew, got_kurtosis - kurtosis]
 
+    outside = None
     for part in (0.5, 0.3, 0.15, 1.0):  # parameters are mostly smaller than the moments they make
         found = optimize.root(miss, [part * skew, part * kurtosis], tol=1e-12)
         if found.success and max(abs(m) for m in miss(found.x)) < 1e-8:
-            return float(found.x[0]), float(found.x[1])
-    return None
+            shape = float(found.x[0]), float(found.x[1])
+            if in_domain(*shape):
+                return shape
+            outside = outside or shape
+    return outside
 
 
 def _slopes(

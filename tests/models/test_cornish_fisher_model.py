@@ -91,6 +91,15 @@ def test_matched_parameters_give_back_the_moments(shape: tuple[float, float]) ->
         assert got_kurtosis == pytest.approx(kurtosis, abs=1e-7)
 
 
+@pytest.mark.parametrize("shape", [(-0.68, 7.908), (0.071, 7.106), (0.915, 8.306), (0.0, 8.0)])
+def test_of_several_pairs_with_the_same_moments_the_one_in_the_domain_is_taken(
+    shape: tuple[float, float],
+) -> None:
+    assert in_domain(*shape)
+    _, _, skew, kurtosis = moments_of(*shape)
+    assert matched_parameters(skew, kurtosis) == pytest.approx(shape, abs=1e-6)
+
+
 def test_zero_skew_and_kurtosis_is_the_normal_model() -> None:
     for confidence in (0.95, 0.99):
         normal = normal_factors(confidence)

@@ -16,7 +16,6 @@ from scipy import special
 from rtre.backtest.result import as_series
 from rtre.errors import DataError
 from rtre.market import Float64
-from rtre.models.gaussian import Z95
 from rtre.order import tail_probability
 
 
@@ -62,9 +61,9 @@ class Comparison:
     difference : float
         Mean of first minus second; negative when the first forecast was better.
     low, high : float
-        95 % interval of the mean difference.
+        95 % interval of the mean difference; infinite for a single period.
     statistic, p_value : float
-        Diebold-Mariano statistic, normal(0, 1) if both are equally good, and its two-sided p.
+        Diebold-Mariano statistic, t(n - 1) if both are equally good, and its two-sided p.
     lags, n : int
     """
 
@@ -83,7 +82,10 @@ def diebold_mariano(
     """Compare two series of scores of the same periods.
 
     Diebold and Mariano, Journal of Business and Economic Statistics 13 (1995), with the
-    Newey-West variance, whose Bartlett weights keep it non-negative.
+    Newey-West variance, whose Bartlett weights keep it non-negative, and the quantiles of t(n - 1)
+    (Harvey, Leybourne and Newbold, International Journal of Forecasting 13, 1997). Below some
+    thirty periods that variance is still too small: of two equally good forecasts one is found
+    better at 5 % in 15 % of runs of 5 periods and in 8 % of 20.
 
     Parameters
     ----------
@@ -96,7 +98,8 @@ def diebold_mariano(
     Notes
     -----
     Scores that never differ have difference 0 and p-value 1. A difference that never varies has
-    no error: its interval is a point, the statistic infinite and the p-value 0.
+    no error: its interval is a point, the statistic infinite and the p-value 0. A single period
+    says nothing of its error: statistic 0 and p-value 1.
     """
     a, b = as_series(first=first, second=second)
     n = len(a)
@@ -106,6 +109,8 @@ def diebold_mariano(
     if lags < 0:
         raise DataError(f"lags cannot be negative, got {lags}")
     lags = min(lags, n - 1)
+    if n == 1:
+        return Comparison(float(gap[0]), -math.inf, math.inf, 0.0, 1.0, 0, 1)
     if float(np.min(gap)) == float(np.max(gap)):
         mean = float(gap[0])
         statistic = math.copysign(math.inf, mean) if mean else 0.0
@@ -122,12 +127,13 @@ def diebold_mariano(
         variance = plain
     error = unit * math.sqrt(variance / n)
     statistic = mean / error
+    half = float(special.stdtrit(n - 1, 0.975)) * error
     return Comparison(
         mean,
-        mean - Z95 * error,
-        mean + Z95 * error,
+        mean - half,
+        mean + half,
         statistic,
-        2.0 * float(special.ndtr(-abs(statistic))),
+        2.0 * float(special.stdtr(n - 1, -abs(statistic))),
         lags,
         n,
     )

@@ -69,8 +69,6 @@ from rtre.kernels.layout import (
 from rtre.kernels.marks import keep_holders
 from rtre.market import ASSET, PRICE, TS_EVENT, TS_INIT, Float64, Int64
 
-NOT_YET = 2**63 - 1  #: a time after any tick
-
 
 @inlined
 def agrees(price: float, suspect: float, last: float, jump: float) -> bool:
@@ -311,13 +309,14 @@ def apply_ticks(F: Float64, I: Int64, block: Int64, start: int, stop: int) -> in
     assets, ts_event, ts_init = block[ASSET], block[TS_EVENT], block[TS_INIT]
     price = block[PRICE].view(np.float64)
     # spares a division a tick; before the first row no tick lies in the open interval
-    opened = I[H_OPEN] * I[H_INTERVAL_NS] if I[H_OPEN] >= 0 else NOT_YET
+    length = I[H_INTERVAL_NS] if I[H_OPEN] >= 0 else 0
+    opened = I[H_OPEN] * length
     for j in range(start, stop):
         i = assets[j]
         verdict = judge(F, I, prices, clocks, i, price[j], ts_event[j], ts_init[j])
         if verdict == APPLIED:
             interval = I[H_OPEN]
-            if not 0 <= ts_event[j] - opened < I[H_INTERVAL_NS]:
+            if not 0 <= ts_event[j] - opened < length:
                 interval = ts_event[j] // I[H_INTERVAL_NS]
                 if interval > I[H_OPEN]:
                     return j

@@ -40,6 +40,17 @@ def test_the_call_ends_at_the_tick_that_needs_a_row_and_has_not_touched_it() -> 
     assert apply(arenas, batch, 2) == 3
 
 
+def test_the_last_nanosecond_of_all_opens_a_row_like_any_other() -> None:
+    arenas = state()
+    last = 2**63 - 1
+    batch = TickBatch.of(0, 100.0, last)
+    assert apply(arenas, batch) == 0
+    assert layout.counts(arenas[1]).sum() == 0
+    roll.open_row(*arenas, last // 10)
+    assert apply(arenas, batch) == 1
+    assert layout.clocks(arenas[1])[0, layout.C_INTERVAL] == last // 10
+
+
 def test_the_first_and_the_last_nanosecond_of_an_interval_lie_in_it() -> None:
     arenas = state()
     for first in (0, 10, 40):  # the first interval of all, the next one, and one after a gap

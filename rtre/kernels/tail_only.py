@@ -107,7 +107,7 @@ def settle(A: Float64, I: Int64, at: int) -> None:  # noqa: E741
     if fixed and need > SHORT and not I[at + lay.S_SUMMED]:
         for which in range(I[lay.H_SIDES]):
             sum_anew(A, I, at, which)
-        I[at + lay.S_SUMMED] = 1
+        I[at + lay.S_SUMMED] = I[at + lay.S_STALE] = 1  # they may differ in the last bit
 
 
 @inlined

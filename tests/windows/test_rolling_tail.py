@@ -197,6 +197,19 @@ def test_the_bits_do_not_depend_on_the_batches(rebuild: str) -> None:
     assert single.tail(0.95) == tuple(expected[-1, 0, 1])
 
 
+def test_the_bits_do_not_depend_on_when_they_are_asked_for() -> None:
+    # a refill in pieces that ends makes the sums of a long tail anew, and no value of it changes
+    series = np.random.default_rng(2).standard_normal(30_000)
+    asked = RollingTail(0.9, window=2500, rebuild="in pieces")
+    expected = asked.push_many(series)
+    seldom = RollingTails(1, 0.9, window=2500, rebuild="in pieces")
+    for at in range(0, len(series), 7):
+        part = series[at : at + 7]
+        seldom.push(np.zeros(len(part), int), part)
+        assert seldom.tail(0, 0.9) == tuple(expected[at + len(part) - 1, 0, 0])
+    assert seldom.counts(0).refills > 0
+
+
 def test_a_snapshot_goes_on_with_the_same_bits_even_amid_a_refill() -> None:
     series = np.cumsum(np.random.default_rng(6).standard_normal(9000))  # sheds its tail often
     tail = RollingTail([0.95], window=2000, rebuild="in pieces", rule="linear")

@@ -24,6 +24,9 @@ def seal(kind: bytes, body: bytes) -> bytes:
 
 def unseal(kind: bytes, data: bytes) -> bytes:
     """Return the body that `seal` was given; raises DataError for another kind, or damage."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise DataError(f"a snapshot is bytes, got {data!r:.60}")
+    data = bytes(data)
     if data[:4] != kind:
         raise DataError(f"a snapshot of kind {kind!r} was expected, got {bytes(data[:4])!r}")
     body = data[_HEAD:]

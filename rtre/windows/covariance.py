@@ -10,6 +10,7 @@ from rtre.errors import DataError
 from rtre.kernels import covariance as kernels
 from rtre.market import Float64
 from rtre.windows.arena_bytes import float_arena, to_bytes
+from rtre.windows.inputs import floats, number, share, whole
 
 MOST_ASSETS = 10_000
 _KIND = b"COV1"
@@ -49,21 +50,17 @@ class EwmaCovariance:
     """
 
     def __init__(self, n: int, decay: float) -> None:
-        if not 1 <= n <= MOST_ASSETS:
-            raise DataError(f"n must be from 1 to {MOST_ASSETS} assets, got {n!r}")
-        if not 0.0 < decay < 1.0:
-            raise DataError(f"decay must lie between 0 and 1, got {decay!r}")
-        self.n, self.decay = n, float(decay)
+        n, decay = whole("n", n, 1, MOST_ASSETS), share("decay", decay)
+        self.n, self.decay = n, decay
         self._state = np.zeros(kernels.length(n))
         self._state[kernels.ASSETS], self._state[kernels.DECAY] = n, decay
         self._alone, self._out = np.zeros(n), np.empty(2)
 
     def _vector(self, values: Float64, what: str) -> Float64:
-        vector = np.ascontiguousarray(values, np.float64)
+        vector = floats(what, values)
         if vector.shape != (self.n,):
             raise DataError(f"{what} must have shape ({self.n},), got {vector.shape}")
-        # a read-only array is another type to numba: it would compile a second time
-        return vector if vector.flags.writeable else vector.copy()
+        return vector
 
     def update(self, x: Float64) -> int:
         """Add returns of one interval, shape (n,); return how many were masked.
@@ -92,13 +89,12 @@ class EwmaCovariance:
         -----
         Cost: O(n), against O(n^2) for `update`.
         """
-        if not 0 <= asset < self.n:
-            raise DataError(f"asset must be from 0 to {self.n - 1}, got {asset!r}")
+        asset = whole("asset", asset, 0, self.n - 1)
         together = self._alone
         if others is not None:
             given = self._vector(others, "others")
             together = np.where(np.abs(given) <= kernels.LARGEST, given, 0.0)
-        kernels.update_row(self._state, asset, float(x), together)
+        kernels.update_row(self._state, asset, number("x", x), together)
 
     def variance_of(self, v: Float64) -> float:
         """``v' C v``: variance of a portfolio of exposures `v`, shape (n,), in their unit squared.

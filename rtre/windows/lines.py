@@ -21,6 +21,7 @@ from rtre.kernels.jit import direct
 from rtre.market import Float64, Int64, TickBatch, Universe
 from rtre.order import rank_table
 from rtre.windows.arena_bytes import from_bytes, to_bytes
+from rtre.windows.inputs import number, whole
 
 MOST_UNITS = 1e15
 MOST_DRIFT = 1e-9  #: of the gross P&L, between two audits
@@ -73,7 +74,8 @@ def _check(
     if interval_ns < 1:
         raise DataError(f"the grid interval must be at least 1 ns, got {interval_ns}")
     for name, positions in books.items():
-        if not positions or not all(abs(q) <= MOST_UNITS for q in positions.values()):
+        units = [number(f"units in book {name!r}", q) for q in positions.values()]
+        if not units or not all(abs(q) <= MOST_UNITS for q in units):
             raise DataError(
                 f"book {name!r} needs positions of at most {MOST_UNITS:g} units; "
                 f"got {dict(positions)}"
@@ -264,7 +266,7 @@ class Lines:
 
     def break_chain(self, asset: int) -> None:
         """Data of `asset` were lost here: the return across the hole will be masked."""
-        roll.break_chain(self.ints, asset)
+        roll.break_chain(self.ints, whole("asset", asset, 0, self.n_assets - 1))
 
     def tracker(self, kind: Callable[..., T], *arguments: Any) -> T:
         """Return the statistic ``kind(self, *arguments)``, made at the first call, then shared."""

@@ -14,6 +14,7 @@ from rtre.errors import DataError
 from rtre.kernels import rolling_moments as kernels
 from rtre.market import Float64
 from rtre.windows.arena_bytes import float_arena, to_bytes
+from rtre.windows.inputs import check_out, column, number, whole
 
 LONGEST = 10_000_000
 _KIND = b"RMO1"
@@ -50,19 +51,16 @@ class RollingMoments:
     """
 
     def __init__(self, window: int, min_obs: int = 2, *, ddof: int = 1) -> None:
-        if not 2 <= window <= LONGEST:
-            raise DataError(f"window must be from 2 to {LONGEST} values, got {window!r}")
-        if not 1 <= min_obs <= window:
-            raise DataError(f"min_obs must be from 1 to the window ({window}), got {min_obs!r}")
-        if ddof not in (0, 1):
-            raise DataError(f"ddof must be 0 or 1, got {ddof!r}")
+        window = whole("window", window, 2, LONGEST)
+        min_obs = whole("min_obs", min_obs, 1, window)
+        ddof = whole("ddof", ddof, 0, 1)
         self._state = np.zeros(kernels.HEADER + window)
         self._state[: kernels.DDOF + 1] = window, min_obs, ddof
         self._state[[kernels.MEAN, kernels.VARIANCE, kernels.SD]] = math.nan
 
     def push(self, x: float) -> None:
         """Add one value; the oldest leaves a full window."""
-        kernels.push(self._state, float(x))
+        kernels.push(self._state, number("x", x))
 
     def push_many(self, values: Float64, out: Float64 | None = None) -> Float64:
         """Add `values`, shape (k,), oldest first; return mean and deviation after each, (k, 2).
@@ -78,18 +76,10 @@ class RollingMoments:
         DataError
             A shape or type is wrong. Nothing was pushed then.
         """
-        values = np.ascontiguousarray(values, np.float64)
-        if values.ndim != 1:
-            raise DataError(f"values must have one axis, got shape {values.shape}")
-        if not values.flags.writeable:  # another type to numba: it would compile a second time
-            values = values.copy()
+        values = column(values)
         if out is None:
             out = np.empty((len(values), 2))
-        elif out.shape != (len(values), 2) or out.dtype != np.float64 or not out.flags.carray:
-            raise DataError(
-                f"out must be a contiguous float64 array of shape ({len(values)}, 2), "
-                f"got {out.dtype} {out.shape}"
-            )
+        check_out(out, (len(values), 2))
         kernels.push_many(self._state, values, out)
         return out
 

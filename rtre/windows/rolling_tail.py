@@ -21,12 +21,12 @@ from rtre.kernels.jit import direct
 from rtre.kernels.tail_arena import grow, new_arena
 from rtre.market import Float64
 from rtre.windows import tail_snapshot
+from rtre.windows.inputs import check_out, column, time_ns, whole, whole_numbers
 from rtre.windows.tail_settings import (
     SIDES,
     SPREAD_FROM,
     TailCounts,
     TailSettings,
-    column,
     settings_of,
     tails_of,
 )
@@ -142,16 +142,17 @@ class RollingTails:
         Raises
         ------
         DataError
-            Lengths differ, or there is no such series. Nothing was taken.
+            Lengths differ, there is no such series, or a time that is none. Nothing was taken.
         """
-        which, rows = np.ascontiguousarray(series, np.int64), column(values)
+        which, rows = whole_numbers("series", series), column(values)
+        now = time_ns(ts_ns)
         if which.shape != rows.shape:
             raise DataError(f"series has shape {which.shape}, values have {rows.shape}")
         if len(which) and not (which.min() >= 0 and which.max() < len(self)):
             raise DataError(f"series must lie between 0 and {len(self) - 1}")
         done = 0
         while True:
-            done += tail_only.push_many(self._arena, which[done:], rows[done:], ts_ns)
+            done += tail_only.push_many(self._arena, which[done:], rows[done:], now)
             if done == len(rows):
                 return
             self._hold(grow(self._arena, int(which[done])))
@@ -161,14 +162,18 @@ class RollingTails:
 
         An idle series would keep stale risk otherwise. A time before a series' newest does nothing.
         """
+        now = time_ns(now_ns)
         for series in range(len(self)):
-            tail_only.pass_time(self._arena, series, now_ns)
+            tail_only.pass_time(self._arena, series, now)
 
     def tail(
         self, series: int, confidence: float, side: str = "lower"
     ) -> tuple[float, float] | None:
         """VaR and ES of one series, losses positive; None while it has under `min_obs` numbers."""
-        column = self._columns.get((confidence, side))
+        try:
+            column = self._columns.get((confidence, side))
+        except TypeError:  # of a list, say
+            column = None
         if column is None:
             raise DataError(
                 f"no tail at {confidence!r}, side {side!r}: there are {sorted(self._columns)}"
@@ -213,9 +218,7 @@ class RollingTails:
         return tails
 
     def _at(self, series: int) -> int:
-        if not 0 <= series < len(self):
-            raise DataError(f"series must lie between 0 and {len(self) - 1}, got {series}")
-        return self._first + series * self._stride
+        return self._first + whole("series", series, 0, len(self) - 1) * self._stride
 
 
 class RollingTail:
@@ -285,6 +288,7 @@ class RollingTail:
         if not self._ages:
             self._push_only(tails._arena, number)
             return
+        time_ns(now)
         while tail_only.push(tails._arena, 0, number, now) != tail_only.TAKEN:
             tails._hold(grow(tails._arena, 0))
 
@@ -312,10 +316,10 @@ class RollingTail:
         Raises
         ------
         DataError
-            Shapes do not match. Nothing was taken.
+            Shapes or types do not match. Nothing was taken.
         """
         tails, rows = self._tails, column(values)
-        times = np.ascontiguousarray(0 if ts_ns is None else ts_ns, np.int64).reshape(-1)
+        times = whole_numbers("ts_ns", 0 if ts_ns is None else ts_ns).reshape(-1)
         if len(times) not in (1, len(rows)):
             raise DataError(f"{len(times)} times for {len(rows)} values")
         if ts_ns is None and tails.settings.max_age_ns is not None:
@@ -323,10 +327,8 @@ class RollingTail:
         shape = (len(tails._signs), len(tails.settings.confidences), 2)
         if out is None:
             out = np.empty((len(rows), *shape))
-        if out.dtype != np.float64 or not out.flags.c_contiguous or (
-            out.shape[1:] != shape or len(out) not in (0, len(rows))
-        ):  # fmt: skip
-            raise DataError(f"out must be C-contiguous float64 of shape (n, *{shape})")
+        n = 0 if isinstance(out, np.ndarray) and out.shape[:1] == (0,) else len(rows)
+        check_out(out, (n, *shape))
         flat, done = out.reshape(len(out), tails._width), 0
         while True:
             later = times[done:] if len(times) > 1 else times

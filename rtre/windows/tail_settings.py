@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
 import attrs
-import numpy as np
-import numpy.typing as npt
 
 from rtre.errors import DataError
 from rtre.kernels import tail_layout as lay
-from rtre.market import Float64
+from rtre.windows.inputs import number, whole
 
 LARGEST_WINDOW = 1 << 24
 FINEST = 10**9  #: a confidence has at most 9 decimals, so that ranks are exact in 53 bits
@@ -85,32 +82,22 @@ def settings_of(
     n_series: int,
 ) -> TailSettings:
     """Check every parameter of `RollingTails`; a DataError names the value."""
-    levels = (confidences,) if isinstance(confidences, int | float) else confidences
+    levels = confidences if isinstance(confidences, Iterable) else (confidences,)
     return TailSettings(
-        confidences=tuple(float(c) for c in levels),
-        window=_whole("window", window, 1, LARGEST_WINDOW),
+        confidences=tuple(number("a confidence", c) for c in levels),
+        window=whole("window", window, 1, LARGEST_WINDOW),
         rule=_one_of("rule", rule, lay.RULES),
         sides=_one_of("sides", sides, SIDES),
-        min_obs=_whole("min_obs", min_obs, 1, window),
-        max_age_ns=None if max_age_ns is None else _whole("max_age_ns", max_age_ns, 1, 1 << 62),
+        min_obs=whole("min_obs", min_obs, 1, window),
+        max_age_ns=None if max_age_ns is None else whole("max_age_ns", max_age_ns, 1, 1 << 62),
         nan=_one_of("nan", nan, NAN),
         rebuild=_one_of("rebuild", rebuild, REBUILDS),
-        n_series=_whole("n_series", n_series, 1, 1 << 24),
+        n_series=whole("n_series", n_series, 1, 1 << 24),
     )
 
 
-def _whole(name: str, value: int, low: int, high: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = low - 1
-    if not low <= number <= high:
-        raise DataError(f"{name} must be a whole number from {low} to {high}; got {value!r}")
-    return number
-
-
 def _one_of(name: str, value: str, choices: Iterable[str]) -> str:
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise DataError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
     return value
 
@@ -127,14 +114,3 @@ def tails_of(confidences: tuple[float, ...]) -> list[Fraction]:
         if FINEST % tail.denominator:
             raise DataError(f"a confidence has at most 9 decimals, got {confidence!r}")
     return tails
-
-
-def column(values: npt.ArrayLike) -> Float64:
-    """`values` as a contiguous column of float64."""
-    try:
-        rows = np.ascontiguousarray(values, np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"values must be numbers: {error}") from error
-    if rows.ndim != 1:
-        raise DataError(f"values must have one dimension, got shape {rows.shape}")
-    return rows

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from rtre.errors import DataError
 from rtre.kernels import garch as kernels
 from rtre.market import Float64
+from rtre.windows.inputs import floats, share
 
 
 class VariancePanel:
@@ -47,7 +48,7 @@ class VariancePanel:
         gamma: ArrayLike = 0.0,
         beta: ArrayLike,
     ) -> None:
-        start = np.atleast_1d(np.asarray(first, np.float64))
+        start = floats("first", first)
         if start.ndim != 1:
             raise DataError(f"first must have one axis, got shape {start.shape}")
         self._state = state = np.empty((kernels.PANEL, len(start)))
@@ -58,8 +59,8 @@ class VariancePanel:
             (kernels.GAMMA, "gamma", gamma),
             (kernels.BETA, "beta", beta),
         ):
-            value = np.asarray(given, np.float64)
-            if value.shape not in ((), start.shape):
+            value = floats(what, given)
+            if np.ndim(given) and value.shape != start.shape:
                 raise DataError(f"{what} must be a number or of shape {start.shape}")
             state[row] = value
         low = np.minimum(state[kernels.GAMMA] + state[kernels.ALPHA], state[kernels.ALPHA])
@@ -77,8 +78,7 @@ class VariancePanel:
     @classmethod
     def ewma(cls, first: ArrayLike, *, decay: float) -> VariancePanel:
         """Exponentially weighted variances, ``h = decay h + (1 - decay) e^2``."""
-        if not 0.0 < decay < 1.0:
-            raise DataError(f"decay must lie between 0 and 1, got {decay!r}")
+        decay = share("decay", decay)
         return cls(first, omega=0.0, alpha=1.0 - decay, beta=decay)
 
     def update(self, shocks: Float64) -> Float64:
@@ -91,11 +91,9 @@ class VariancePanel:
         DataError
             The shape is wrong.
         """
-        shocks = np.ascontiguousarray(shocks, np.float64)
+        shocks = floats("shocks", shocks)
         if shocks.shape != self._state.shape[1:]:
             raise DataError(f"shocks must have shape {self._state.shape[1:]}, got {shocks.shape}")
-        if not shocks.flags.writeable:  # another type to numba: it would compile a second time
-            shocks = shocks.copy()
         self.masked += kernels.variance_step(self._state, shocks)
         return self.variances
 

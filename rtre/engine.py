@@ -26,11 +26,12 @@ from rtre.figures import ModelFigures, TickCounts
 from rtre.fits import FitJob, FitResult
 from rtre.kernels import layout
 from rtre.kernels.jit import direct
-from rtre.kernels.snapshot import count_observations, snapshot
+from rtre.kernels.snapshot import count_observations, snapshot, take_peaks
 from rtre.lineup import Lineup, line_up
-from rtre.market import Float64, Int64, LinkChange, Quality, TickBatch, Universe
+from rtre.market import LinkChange, Quality, TickBatch, Universe
 from rtre.models.base import Model
 from rtre.report import RiskReport
+from rtre.sheet import Sheet
 from rtre.windows.lines import Evaluation, Lines
 
 if TYPE_CHECKING:
@@ -39,20 +40,12 @@ if TYPE_CHECKING:
 
 EVERY_TICK_BOOKS = 16  #: up to so many books every tick is evaluated unless told otherwise
 
-Figures = tuple[Float64, Int64, Int64 | None]
-
 
 def evaluation(config: RiskConfig, n_books: int) -> Evaluation:
     """When the tails that are plain order statistics are worked out."""
     if config.evaluation != "auto":
         return config.evaluation
     return "every-tick" if n_books <= EVERY_TICK_BOOKS else "per-batch"
-
-
-def _freeze(*arrays: Float64 | Int64) -> None:
-    """Forbid writing: every sink gets the same report."""
-    for array in arrays:
-        array.flags.writeable = False
 
 
 class RiskEngine:
@@ -113,9 +106,7 @@ class RiskEngine:
         )
         self._seat(lineup)
         self.min_obs = self._estimators[0].min_obs
-        n_lines = len(self.lines)
-        self._exposures = np.full(n_lines, np.nan)
-        self._n_closed = np.zeros(n_lines, np.int64)
+        self._n_closed = np.zeros(len(self.lines), np.int64)
         self._index = {name: i for i, name in enumerate(self.lines.names)}
         self._horizon = config.holding_period
         self._factor = self._horizon.factor
@@ -276,19 +267,14 @@ class RiskEngine:
         outside : TickCounts, optional
             Ticks that ended before they reached the engine, to be shown in the same balance.
         """
-        lines = self.lines
+        lines, first = self.lines, self._estimators[0]
         self._evaluate()
         self._sequence += 1
-        symbols = np.empty((2, lines.n_assets))
-        first = self._estimators[0]
-        values, of_lines, fitted_ns = self._snapshot(first, now_ns, symbols)
-        several: tuple[ModelFigures, ...] = ()
-        if len(self._estimators) > 1:
-            several = self._several(now_ns, symbols, (values, of_lines, fitted_ns))
-            if any(self._own):
-                values, of_lines = self._merged(several, of_lines)
-        exposures, peaks = self._exposures.copy(), self._peaks(values)
-        _freeze(symbols, exposures)
+        sheets = [self._snapshot(estimator, now_ns) for estimator in self._estimators]
+        sheet = self._merged(sheets) if any(self._own) else sheets[0]
+        self._take_peaks(lines.floats, lines.ints, sheet.block, self._factor)
+        if not self._all_ranked:
+            sheet.peaks[~self._ranked] = np.nan
         return RiskReport(
             self._sequence,
             now_ns,
@@ -299,101 +285,70 @@ class RiskEngine:
             lines.names,
             self._index,
             lines.n_assets,
-            values,
-            symbols[0],
-            symbols[1],
-            exposures,
-            of_lines[0],
-            of_lines[1],
-            of_lines[2],
+            sheet.frozen(),
             first.problems,
-            self.counts(outside),
-            fitted_ns,
-            several,
+            outside,
+            first.fitted_ns,
+            self._several(sheets),
             self._own,
             self._beside,
-            peaks,
+            lines.every_tick,
             self.track,
         )
 
-    def _peaks(self, values: Float64) -> Float64 | None:
-        """Take the highest VaR and ES since the last report, at the horizon, `values` included."""
-        lines = self.lines
-        if not lines.every_tick:
-            return None
-        peaks = np.empty((len(values), len(self.config.confidence), 2))
-        lines.take_peaks(values, self._factor, peaks)
-        if not self._all_ranked:
-            peaks[~self._ranked] = np.nan
-        _freeze(peaks)
-        return peaks
-
-    def _snapshot(self, estimator: Estimator, now_ns: int, symbols: Float64) -> Figures:
-        """Copy out a model's estimates; each line's observations, quality and time; its fits."""
-        lines, fits = self.lines, estimator.fits
-        values = np.empty(estimator.values.shape)
-        of_lines = np.empty((3, len(lines)), np.int64)
+    def _snapshot(self, estimator: Estimator, now_ns: int) -> Sheet:
+        """Copy out a model's estimates; each line's observations, quality and time."""
+        lines, sheet = self.lines, estimator.sheet.copy()
         factor = self._factor / math.sqrt(estimator.model.steps_ahead)
-        self._copy_out(
-            lines.floats, lines.ints, estimator.values, estimator.n_obs, estimator.closed,
-            factor, estimator.min_obs, now_ns, self._stale_after, values, symbols, of_lines,
+        self._finish(
+            lines.floats, lines.ints, sheet.block, estimator.closed, factor, estimator.min_obs,
+            now_ns, self._stale_after,
         )  # fmt: skip
         for line, problem in estimator.problems.items():
             if problem.startswith("WARMING"):  # a first fit is pending
-                of_lines[1, line] |= int(Quality.WARMING)
-        _freeze(values, of_lines)
-        return values, of_lines, None if fits is None else fits.fitted_ns.copy()
+                sheet.qualities[line] |= int(Quality.WARMING)
+        return sheet
 
     @cached_property
-    def _copy_out(self) -> Callable[..., None]:
-        """The kernel `snapshot`, for arrays like those of our estimators."""
-        lines, values = self.lines, np.empty(self._estimators[0].values.shape)
-        return direct(
-            snapshot, lines.floats, lines.ints, values, np.zeros(1, np.int64), False, 1.0, 0, 0, 0,
-            values, np.empty((2, 1)), np.empty((3, 1), np.int64),
-        )  # fmt: skip
+    def _finish(self) -> Callable[..., None]:
+        """The kernel `snapshot`, for our arenas."""
+        lines, sheet = self.lines, self._estimators[0].sheet
+        return direct(snapshot, lines.floats, lines.ints, sheet.block, False, 1.0, 0, 0, 0)
 
-    def _several(self, now_ns: int, symbols: Float64, first: Figures) -> tuple[ModelFigures, ...]:
-        """Copy out what each of several models says; of the first it has been done."""
-        found = [first]
-        found += [self._snapshot(e, now_ns, symbols) for e in self._estimators[1:]]
+    @cached_property
+    def _take_peaks(self) -> Callable[..., None]:
+        """The kernel, for our arenas."""
+        lines, sheet = self.lines, self._estimators[0].sheet
+        return direct(take_peaks, lines.floats, lines.ints, sheet.block, 1.0)
+
+    def _several(self, sheets: list[Sheet]) -> tuple[ModelFigures, ...]:
+        """Return what each of several models says; nothing where there is one alone."""
+        if len(sheets) == 1:
+            return ()
         return tuple(
-            ModelFigures(
-                e.label, e.min_obs, values, of_lines[0], e.problems, fitted_ns, of_lines[1]
-            )
-            for e, (values, of_lines, fitted_ns) in zip(self._estimators, found, strict=True)
+            ModelFigures(e.label, e.min_obs, sheet.frozen(), e.problems, e.fitted_ns)
+            for e, sheet in zip(self._estimators, sheets, strict=True)
         )
 
-    def _merged(self, several: tuple[ModelFigures, ...], of_lines: Int64) -> tuple[Float64, Int64]:
-        """Put together what each line's own model says; the other arrays stay as they are."""
-        values, of_lines = several[0].values.copy(), of_lines.copy()
+    def _merged(self, sheets: list[Sheet]) -> Sheet:
+        """Put together what each line's own model says."""
+        sheet = sheets[0].copy()
         for line, place in enumerate(self._own):
             if place:
-                own = several[place]
-                values[line] = own.values[line]
-                of_lines[:2, line] = own.n_obs[line], own.qualities[line]
-        _freeze(values, of_lines)
-        return values, of_lines
+                own = sheets[place]
+                sheet.values[line] = own.values[line]
+                sheet.n_obs[line] = own.n_obs[line]
+                sheet.qualities[line] = own.qualities[line]
+        return sheet
 
     def counts(self, outside: TickCounts | None = None) -> TickCounts:
         """What became of every tick so far."""
-        applied, bad_price, bad_time, late, unknown, quarantined = self.lines.counts.tolist()
-        rejected = bad_price + bad_time + unknown
-        if outside is None:
-            return TickCounts(applied, rejected, late, quarantined)
-        return TickCounts(
-            applied + outside.applied,
-            rejected + outside.rejected,
-            late + outside.late,
-            quarantined + outside.quarantined,
-            outside.duplicate,
-            outside.conflated,
-        )
+        return TickCounts.of(self.lines.counts, outside)
 
     def _evaluate(self) -> None:
         """Bring the estimates of all changed lines up to date, for every model."""
         for estimator in self._estimators:
-            which = estimator.survey(self._exposures)
+            which = estimator.survey()
             if len(which):
                 estimator.refresh(which)
         self.lines.dirty.fill(0)

@@ -17,9 +17,9 @@ from rtre.fits import FitJob, FitResult, Fits
 from rtre.kernels import layout
 from rtre.kernels.jit import direct
 from rtre.kernels.snapshot import survey
-from rtre.kernels.tail import RESULTS
 from rtre.market import Float64, Int64
 from rtre.models.base import Model
+from rtre.sheet import Sheet
 from rtre.windows.lines import Lines
 
 
@@ -49,10 +49,10 @@ class Estimator:
 
     Attributes
     ----------
+    sheet : Sheet
+        Exposures and observations at the last `survey`, and `values` unless those lie elsewhere.
     values : (L, C, 5) float64
         As of `Model.evaluate`; NaN where there is none.
-    n_obs : (L,) int64
-        Observations at the last `survey`.
     problems : dict
         Line to the reason for having no number. Replaced, never changed: reports hold on to it.
     fits : Fits or None
@@ -73,45 +73,36 @@ class Estimator:
         values: Float64 | None = None,
     ) -> None:
         model.prepare(lines)
-        shape = (len(lines), len(confidences), RESULTS)
         self.label = label
         self.model = model
         self.closed = closed
         self.min_obs = max(min_obs, model.min_obs)
         self.serves = None if serves is None or serves.all() else serves
-        self.values = np.full(shape, np.nan) if values is None else values
-        self.n_obs = np.zeros(len(lines), np.int64)
+        self.sheet = Sheet.empty(lines.n_assets, len(lines.books), len(confidences))
+        self.values = self.sheet.values if values is None else values
         self.problems: dict[int, str] = {}
         self.fits = Fits(len(lines), refit_every) if model.fits else None
         self._lines = lines
         self._confidences = confidences
-        self._which = np.zeros(len(lines), np.int64)
 
-    def survey(self, exposures: Float64) -> Int64:
+    def survey(self) -> Int64:
         """Return the lines to ask about, and forget problems that no longer stand.
 
-        `exposures`, (L,) float64 and contiguous, is written: the signed currency value of each
-        line. `Lines.dirty`, which says what has changed, is left for others to see.
+        `Lines.dirty`, which says what has changed, is left for others to see.
         """
-        lines = self._lines
-        found = self._survey(
-            lines.floats, lines.ints, self.closed, self.min_obs, exposures, self.n_obs,
-            self.values, self._which,
-        )  # fmt: skip
-        which = self._which[:found]
+        lines, sheet = self._lines, self.sheet
+        found = self._survey(lines.floats, lines.ints, sheet.block, self.closed, self.min_obs)
+        which = sheet.work[:found]
         if self.problems:
-            still = self.n_obs >= self.min_obs
+            still = sheet.n_obs >= self.min_obs
             self.problems = {i: text for i, text in self.problems.items() if still[i]}
         return which if self.serves is None else which[self.serves[which]]
 
     @cached_property
     def _survey(self) -> Callable[..., int]:
         """The kernel, for our arrays."""
-        lines, n_obs = self._lines, self.n_obs
-        return direct(
-            survey, lines.floats, lines.ints, False, 0, np.empty(len(n_obs)), n_obs, self.values,
-            self._which,
-        )  # fmt: skip
+        lines = self._lines
+        return direct(survey, lines.floats, lines.ints, self.sheet.block, False, 0)
 
     def refresh(self, which: Int64) -> None:
         """Bring the estimates of `which` (ascending, observed often enough) up to date."""
@@ -137,6 +128,11 @@ class Estimator:
             lines.closed = self.closed  # what `Lines.sample` gives, unless told otherwise
             problems |= self.model.evaluate(lines, which, self._confidences, self.values, fitted)
         return problems
+
+    @property
+    def fitted_ns(self) -> Int64 | None:
+        """(L,) ends of the newest intervals behind the fits, a copy; None: no fits are made."""
+        return None if self.fits is None else self.fits.fitted_ns.copy()
 
     def due(self, ready: Int64, roll: int) -> Iterator[FitJob]:
         """Fits that are due on those of the `ready` lines that it serves; see `Fits.due`."""

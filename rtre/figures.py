@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from rtre.market import Float64, Int64, Quality
+from rtre.sheet import Sheet
 
 _SYMBOL_KEYS = (
     "name", "price", "change", "exposure", "n_obs", "age_ns", "model_age_ns", "problem",
@@ -107,6 +108,22 @@ class TickCounts:
     def received(self) -> int:
         """Ticks that came in."""
         return sum(attrs.astuple(self))
+
+    @classmethod
+    def of(cls, verdicts: Int64, outside: TickCounts | None) -> TickCounts:
+        """Add up the engine's verdicts and what ended before it."""
+        applied, bad_price, bad_time, late, unknown, quarantined = verdicts.tolist()
+        rejected = bad_price + bad_time + unknown
+        if outside is None:
+            return cls(applied, rejected, late, quarantined)
+        return cls(
+            applied + outside.applied,
+            rejected + outside.rejected,
+            late + outside.late,
+            quarantined + outside.quarantined,
+            outside.duplicate,
+            outside.conflated,
+        )
 
 
 @attrs.frozen
@@ -214,14 +231,27 @@ class ModelFigures:
 
     Attributes
     ----------
-    values, n_obs, problems, fitted_ns, min_obs, qualities
-        As of `RiskReport`.
+    min_obs, sheet, problems, fitted_ns
+        As of `RiskReport`; so are `values`, `n_obs` and `qualities`, which are on the sheet.
     """
 
     model: str
     min_obs: int
-    values: Float64
-    n_obs: Int64
+    sheet: Sheet
     problems: dict[int, str]
     fitted_ns: Int64 | None
-    qualities: Int64
+
+    @property
+    def values(self) -> Float64:
+        """(L, C, 5) estimates at the horizon."""
+        return self.sheet.values
+
+    @property
+    def n_obs(self) -> Int64:
+        """(L,) observations."""
+        return self.sheet.n_obs
+
+    @property
+    def qualities(self) -> Int64:
+        """(L,) bits of `Quality`."""
+        return self.sheet.qualities

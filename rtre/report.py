@@ -25,6 +25,7 @@ from rtre.figures import (
     TickCounts,
 )
 from rtre.market import Float64, Int64, Quality
+from rtre.sheet import Sheet
 
 if TYPE_CHECKING:
     from rtre.track import Track
@@ -50,19 +51,18 @@ class RiskReport:
         Of the lines whose book has no model of its own.
     names : tuple of str
         Symbols, then books.
-    values : (L, C, 5) float64
-        var, es, var_low, var_high, es_se per line and confidence, at the horizon; NaN where absent.
-        Of each line's own model, like `n_obs` and `qualities`.
-    counts : TickCounts
+    sheet : Sheet
+        All figures, of each line's own model, at the horizon; the properties say which.
     models : tuple of ModelFigures
         All that run, where there are several; the first is `model`.
     own : tuple of int
         For each line, the place of its own model in `models`.
     beside : tuple of tuple of int
         For each line, the places of the models that run beside it.
-    peaks : (L, C, 2) float64 or None
-        Highest var and es of each line's own model since the report before, at the horizon; None
-        where not every tick is evaluated, NaN for a line whose model is not.
+    has_peaks : bool
+        Whether every tick is evaluated, so that there are `peaks`.
+    outside : TickCounts or None
+        Ticks that ended before they reached the engine; part of `counts`.
     track : Track or None
         What the forecasts were worth so far; None where nothing is tracked.
     """
@@ -76,22 +76,70 @@ class RiskReport:
     names: tuple[str, ...]
     index: dict[str, int] = attrs.field(repr=False)
     n_assets: int
-    values: Float64 = attrs.field(repr=False)
-    prices: Float64 = attrs.field(repr=False)  #: (N,)
-    changes: Float64 = attrs.field(repr=False)  #: (N,)
-    exposures: Float64 = attrs.field(repr=False)  #: (L,)
-    n_obs: Int64 = attrs.field(repr=False)  #: (L,)
-    qualities: Int64 = attrs.field(repr=False)  #: (L,), bits of `Quality`
-    received_ns: Int64 = attrs.field(repr=False)  #: (L,), 0 = never
+    sheet: Sheet = attrs.field(repr=False)
     problems: dict[int, str] = attrs.field(repr=False)
-    counts: TickCounts
+    outside: TickCounts | None = None
     fitted_ns: Int64 | None = attrs.field(default=None, repr=False)
     """(L,) end of the newest interval behind each line's fit, 0 = none; None: nothing is fitted."""
     models: tuple[ModelFigures, ...] = attrs.field(default=(), repr=False)
     own: tuple[int, ...] = attrs.field(default=(), repr=False)
     beside: tuple[tuple[int, ...], ...] = attrs.field(default=(), repr=False)
-    peaks: Float64 | None = attrs.field(default=None, repr=False)
+    has_peaks: bool = False
     track: Track | None = attrs.field(default=None, repr=False)
+
+    @property
+    def values(self) -> Float64:
+        """(L, C, 5) var, es, var_low, var_high, es_se at the horizon; NaN where absent."""
+        return self.sheet.values
+
+    @property
+    def peaks(self) -> Float64 | None:
+        """(L, C, 2) highest var and es since the report before, at the horizon.
+
+        None where not every tick is evaluated, NaN for a line whose model is not.
+        """
+        return self.sheet.peaks if self.has_peaks else None
+
+    @property
+    def prices(self) -> Float64:
+        """(N,) last prices; NaN before the first."""
+        return np.asarray(self.sheet.symbols[0])
+
+    @property
+    def changes(self) -> Float64:
+        """(N,) simple returns of the open interval; NaN where masked."""
+        return np.asarray(self.sheet.symbols[1])
+
+    @property
+    def exposures(self) -> Float64:
+        """(L,) signed values in currency; NaN while a price is missing."""
+        return self.sheet.exposures
+
+    @property
+    def n_obs(self) -> Int64:
+        """(L,) observations."""
+        return self.sheet.n_obs
+
+    @property
+    def qualities(self) -> Int64:
+        """(L,) bits of `Quality`."""
+        return self.sheet.qualities
+
+    @property
+    def received_ns(self) -> Int64:
+        """(L,) receipt of the newest tick, for a book of its oldest input; 0 = never."""
+        return self.sheet.received_ns
+
+    @cached_property
+    def counts(self) -> TickCounts:
+        """What became of every tick so far."""
+        return TickCounts.of(self.sheet.verdicts, self.outside)
+
+    def with_peaks(self, peaks: Float64) -> RiskReport:
+        """Return the report with other `peaks`."""
+        sheet = self.sheet.copy()
+        sheet.peaks[:] = peaks
+        return attrs.evolve(self, sheet=sheet.frozen(), has_peaks=True)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -143,10 +191,7 @@ class RiskReport:
 
     @cached_property
     def _first(self) -> ModelFigures:
-        return ModelFigures(
-            self.model, self.min_obs, self.values, self.n_obs, self.problems, self.fitted_ns,
-            self.qualities,
-        )  # fmt: skip
+        return ModelFigures(self.model, self.min_obs, self.sheet, self.problems, self.fitted_ns)
 
     def line(self, i: int) -> LineReport:
         """Return line `i`: symbols in the order of the universe, then books."""

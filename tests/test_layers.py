@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1] / "rtre"
 # Height of each part; a file may import from parts that are lower, or from its own.
 HEIGHT = {
     "errors": 0, "units": 1, "checks": 1, "names": 1,
-    "market": 2, "figures": 3, "order": 3, "report": 4, "config": 4, "reading": 5,
+    "market": 2, "sheet": 3, "order": 3, "figures": 4, "report": 5, "config": 5, "reading": 6,
     "kernels": 5, "windows": 6, "models": 7, "fits": 8, "venues": 8, "portfolio": 8,
     "statistics": 8, "lineup": 8, "outcome_log": 8, "tested": 9, "estimators": 9, "track": 10,
     "scorer": 11, "engine": 12, "backtest": 13,

@@ -15,6 +15,7 @@ from rtre.errors import DataError
 from rtre.figures import Horizon, TickCounts
 from rtre.market import Quality, TickBatch
 from rtre.report import RiskReport
+from rtre.sheet import Sheet
 
 
 def strict(report: RiskReport) -> dict[str, Any]:
@@ -25,14 +26,17 @@ def strict(report: RiskReport) -> dict[str, Any]:
 
 def made(**values: Any) -> RiskReport:
     """Build a report of one symbol and one book by hand."""
+    figures: dict[str, Any] = {
+        "values": np.ones((2, 1, 5)), "prices": np.array([10.0]), "changes": np.array([math.nan]),
+        "exposures": np.array([-20.0, -20.0]), "n_obs": np.array([5, 5]),
+        "qualities": np.zeros(2, np.int64), "received_ns": np.array([40, 40]),
+    }  # fmt: skip
+    figures |= {name: values.pop(name) for name in figures if name in values}
     fields: dict[str, Any] = {
         "sequence": 1, "as_of_ns": 50, "model": "m", "confidences": (0.95,),
         "horizon": Horizon(100, 25, "label"), "min_obs": 2, "names": ("A", "b"),
-        "index": {"A": 0, "b": 1}, "n_assets": 1, "values": np.ones((2, 1, 5)),
-        "prices": np.array([10.0]), "changes": np.array([math.nan]),
-        "exposures": np.array([-20.0, -20.0]), "n_obs": np.array([5, 5]),
-        "qualities": np.zeros(2, np.int64), "received_ns": np.array([40, 40]),
-        "problems": {}, "counts": TickCounts(applied=3),
+        "index": {"A": 0, "b": 1}, "n_assets": 1, "sheet": Sheet.of(**figures),
+        "problems": {}, "outside": TickCounts(applied=3),
     }  # fmt: skip
     return RiskReport(**(fields | values))
 
@@ -83,7 +87,7 @@ def test_a_number_that_is_missing_without_a_reason_is_never_shown_as_one() -> No
 def test_every_counted_tick_is_in_the_balance() -> None:
     counts = TickCounts(1, 20, 300, 4000, 50_000, 600_000)
     assert counts.received == 654_321
-    decoded = strict(made(counts=counts))["counts"]
+    decoded = strict(made(outside=counts))["counts"]
     assert decoded.pop("received") == sum(decoded.values())
 
 

@@ -26,9 +26,10 @@ import numpy as np
 from rtre.backtest.prices import Dates, PricePanel
 from rtre.errors import DataError
 from rtre.estimators import Estimator
-from rtre.kernels.tail import ES, RESULTS, VAR
+from rtre.kernels.tail import ES, VAR
 from rtre.market import Float64, Int64, TickBatch, Universe
 from rtre.models.base import Model
+from rtre.sheet import RESULTS
 from rtre.windows.lines import Lines
 
 #: The grid interval that stands for one row: rows count trading days, weekends take no time.

@@ -51,7 +51,10 @@ _F = TypeVar("_F", bound=Callable[..., object])
 def _cache_key() -> str:
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    for source in (*sorted(here.glob("*.py")), here.parent / "market.py"):  # the rows of a batch
+    below = (
+        here.parent / name for name in ("market.py", "sheet.py")
+    )  # rows of a batch, of a sheet
+    for source in (*sorted(here.glob("*.py")), *below):
         digest.update(source.read_bytes())
     try:
         ours = version("rtre")

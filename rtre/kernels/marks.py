@@ -167,20 +167,3 @@ def tails_of_lines(F: Float64, I: Int64, which: Int64, out: Float64) -> int:  # 
             for c in range(I[H_LEVELS]):
                 tail_of_ascending(worst, n, 1.0, ranks[c, n], expected[c, n], out[line, c])
     return left
-
-
-@brief
-def take_peaks(F: Float64, I: Int64, values: Float64, factor: float, out: Float64) -> None:  # noqa: E741
-    """Copy `peaks` times `factor` to `out`, (L, C, 2), and begin again at the present tails.
-
-    `values`, (L, C, 5), are the tails that are shown beside: no peak lies below them, though they
-    are summed afresh and may lie a rounding above what the ticks have kept.
-    """
-    tails, peaks = layout.tails(F, I), layout.peaks(F, I)
-    for line in range(len(peaks)):
-        for c in range(I[H_LEVELS]):
-            for what in (VAR, ES):
-                highest = peaks[line, c, what] * factor
-                shown = values[line, c, what]
-                out[line, c, what] = shown if not highest >= shown and shown == shown else highest  # noqa: PLR0124
-                peaks[line, c, what] = tails[line, c, what]

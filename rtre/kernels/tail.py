@@ -14,7 +14,6 @@ from rtre.market import Float64, Int64
 K, HIGH, LOW = 0, 1, 2  #: columns of a rank table
 VAR, ES, VAR_LOW, VAR_HIGH, ES_SE = 0, 1, 2, 3, 4  #: columns of a result
 PROBES, SHORT = 8, 24  # of a selection; measured
-RESULTS = 5  #: `rtre.kernels.layout.TAIL`
 
 
 @inlined

@@ -20,8 +20,8 @@ import attrs
 import numpy as np
 
 from rtre.errors import ModelError, in_words
-from rtre.kernels.tail import RESULTS
 from rtre.market import Float64, Int64
+from rtre.sheet import RESULTS
 from rtre.windows.lines import Lines
 
 Cadence = Literal["tick", "interval"]

@@ -12,7 +12,6 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-import attrs
 import numpy as np
 import trio
 
@@ -64,7 +63,7 @@ class Subscription:
         peaks = np.fmax(carried, report.peaks)
         if np.array_equal(peaks, report.peaks, equal_nan=True):
             return report
-        return attrs.evolve(report, peaks=peaks)
+        return report.with_peaks(peaks)
 
     def __aiter__(self) -> Self:
         return self

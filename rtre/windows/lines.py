@@ -322,18 +322,6 @@ class Lines:
                 choose.renew_books(self.floats, self.ints)
             marks.tails_of_lines(self.floats, self.ints, which, out)
 
-    def take_peaks(self, values: Float64, factor: float, out: Float64) -> None:
-        """Write the highest VaR and ES since the last call; see `rtre.kernels.marks.take_peaks`.
-
-        `values` and `out` must be C-contiguous float64 of the shapes that stand there.
-        """
-        self._take_peaks(self.floats, self.ints, values, factor, out)
-
-    @cached_property
-    def _take_peaks(self) -> Callable[..., None]:
-        a_block = np.empty((1, 1, 1))
-        return direct(marks.take_peaks, self.floats, self.ints, a_block, 1.0, a_block)
-
     def work(self) -> tuple[BookWork, ...]:
         """How the tail of each book is kept."""
         kept = int(self.ints[layout.H_PLACES]) > 0  # else rows are looked at when asked, by no tick

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from rtre.kernels import layout
 from rtre.kernels.candidates import copy_front, displacement, merge, read_front, settle
+from rtre.kernels.snapshot import take_peaks
 from rtre.market import TickBatch, Universe
 from rtre.models.historical import tail_of_sorted
 from rtre.order import tail_ranks
+from rtre.sheet import Sheet
 from rtre.windows.lines import Evaluation, Lines
 
 N, WINDOW, SECOND = 4, 150, 10**9
@@ -295,19 +297,22 @@ def test_peaks_hold_the_highest_of_the_ticks_since_they_were_taken() -> None:
     market = Market("every-tick", 9)
     market.fill()
     lines = market.lines
-    out, none = np.empty((len(lines), 2, 2)), np.full((len(lines), 2, layout.TAIL), math.nan)
-    lines.take_peaks(none, 1.0, out)
+    sheet = Sheet.empty(N, len(BOOKS), 2)
+
+    def take(factor: float) -> np.ndarray:
+        take_peaks(lines.floats, lines.ints, sheet.block, factor)
+        return sheet.peaks.copy()
+
+    take(1.0)
     kept = layout.tails(lines.floats, lines.ints)
     seen = [kept[:, :, :2].copy()]
     for k in range(100):
         market.step(k % N, 1e-2)
         seen.append(kept[:, :, :2].copy())
-    lines.take_peaks(none, 10.0, out)
-    np.testing.assert_array_equal(out, 10.0 * np.max(seen, axis=0))
-    lines.take_peaks(none, 1.0, out)
-    np.testing.assert_array_equal(out, seen[-1])
-    lines.take_peaks(np.full(none.shape, 1e9), 1.0, out)
-    assert (out == 1e9).all(), "no peak lies below what is shown beside it"
+    np.testing.assert_array_equal(take(10.0), 10.0 * np.max(seen, axis=0))
+    np.testing.assert_array_equal(take(1.0), seen[-1])
+    sheet.values[:] = 1e9
+    assert (take(1.0) == 1e9).all(), "no peak lies below what is shown beside it"
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1.0, 0.0), st.floats(0.0, 10.0), st.floats(0.0, 1.0))

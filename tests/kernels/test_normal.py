@@ -16,9 +16,9 @@ from rtre.kernels.normal import (
     gaussian_parameters,
     normal_tails,
 )
-from rtre.kernels.tail import RESULTS
 from rtre.models.ewma import ewma_weights
 from rtre.models.gaussian import Z95, factor_table, normal_tail
+from rtre.sheet import RESULTS
 
 CONFIDENCES = (0.95, 0.99)
 

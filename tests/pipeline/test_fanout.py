@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import numpy as np
 import pytest
 import trio
@@ -25,7 +24,7 @@ def peaked(var: float) -> RiskReport:
     made = report()
     peaks = np.full((len(made), len(made.confidences), 2), np.nan)
     peaks[0] = var, 2 * var
-    return attrs.evolve(made, peaks=peaks)
+    return made.with_peaks(peaks)
 
 
 def highest(of: RiskReport) -> list[float]:

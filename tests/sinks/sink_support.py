@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
 import numpy as np
 
 from rtre.feeds.base import FeedStatistics
@@ -11,6 +12,7 @@ from rtre.figures import Horizon, TickCounts
 from rtre.market import Quality
 from rtre.pipeline.pipeline import PipelineStatistics
 from rtre.report import RiskReport
+from rtre.sheet import Sheet
 
 AS_OF_NS = 1_772_461_800_123_000_000  # 2026-03-02 14:30:00.123 UTC
 MIN_OBS = 60
@@ -60,18 +62,28 @@ def make_report(
         names=names,
         index={name: i for i, name in enumerate(names)},
         n_assets=n,
-        values=values,
-        prices=np.array(prices or [189.32 + i for i in range(n)]),
-        changes=np.array(changes or [0.0001] * n),
-        exposures=np.array(exposures or [1000.0 + i for i in range(n_lines)]),
-        n_obs=obs.astype(np.int64),
-        qualities=flags,
-        received_ns=np.full(n_lines, as_of_ns - 400_000_000),
+        sheet=Sheet.of(
+            values,
+            prices=np.array(prices or [189.32 + i for i in range(n)]),
+            changes=np.array(changes or [0.0001] * n),
+            exposures=np.array(exposures or [1000.0 + i for i in range(n_lines)]),
+            n_obs=obs.astype(np.int64),
+            qualities=flags,
+            received_ns=np.full(n_lines, as_of_ns - 400_000_000),
+        ),
         problems=problems or {},
-        counts=TickCounts(
+        outside=TickCounts(
             applied=900, conflated=70, rejected=20, late=6, quarantined=3, duplicate=1
         ),
     )
+
+
+def altered(report: RiskReport, values: dict[tuple[int, ...], float]) -> RiskReport:
+    """Return the report with some of its `values` replaced, by index."""
+    sheet = report.sheet.copy()
+    for place, value in values.items():
+        sheet.values[place] = value
+    return attrs.evolve(report, sheet=sheet)
 
 
 def make_statistics(*feeds: FeedStatistics) -> PipelineStatistics:

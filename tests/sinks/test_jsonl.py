@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from sink_support import make_report
+from sink_support import altered, make_report
 
 from rtre.sinks.jsonl import line
 
@@ -35,8 +35,7 @@ def test_the_keys_are_those_of_the_schema_in_one_order() -> None:
 
 def test_what_is_not_finite_never_becomes_a_bare_constant() -> None:
     report = make_report(high=float("nan"), prices=[float("nan"), 1.0])
-    report.values[0, 0, 1] = float("inf")
-    report.values[1, 0, 0] = float("nan")
+    report = altered(report, {(0, 0, 1): float("inf"), (1, 0, 0): float("nan")})
     symbols = json.loads(line(report), parse_constant=refuse)["symbols"]
     assert symbols[0]["price"] is None
     assert symbols[0]["estimates"][0]["es"] == "inf"

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TextIO
 
-import attrs
 import numpy as np
 import pytest
 import trio
@@ -117,7 +116,7 @@ async def test_a_breach_between_two_refreshes_is_in_the_next(
         for i, var in enumerate((1.0, 9.0, 2.0, 3.0, 4.0, 1.0)):
             report = make_report(sequence=i)
             peaks = np.full((*report.values.shape[:2], 2), var)
-            await fanout.publish(attrs.evolve(report, peaks=peaks))
+            await fanout.publish(report.with_peaks(peaks))
             await trio.sleep(0.3)  # longer than a nap: each is received, and all but some unused
         fanout.close()
 

@@ -16,7 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from price_table import PriceTable, tails
 
 from rtre.kernels import layout
+from rtre.kernels.snapshot import take_peaks
 from rtre.market import TickBatch, Universe
+from rtre.sheet import Sheet
 from rtre.windows.lines import EVALUATIONS, Evaluation, Lines
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"
@@ -94,8 +96,7 @@ class Books(RuleBasedStateMachine):
         self.reach = np.zeros(len(held) + n)
         self.begin_peaks()
         self.fill(shape, window + 3, False)
-        lines = self.lines["every-tick"]  # the table has not looked at every tick so far
-        lines.take_peaks(np.full((len(lines), 2, 5), math.nan), 1.0, np.empty((len(lines), 2, 2)))
+        self.taken()  # the table has not looked at every tick so far
         self.begin_peaks()
         self.watch(True)
 
@@ -271,13 +272,16 @@ class Books(RuleBasedStateMachine):
 
     @rule()
     def take_peaks(self) -> None:
-        lines = self.lines["every-tick"]
-        nothing = np.full((len(lines), 2, layout.TAIL), math.nan)
-        out = np.empty((len(lines), 2, 2))
-        lines.take_peaks(nothing, 1.0, out)
+        out = self.taken()
         np.testing.assert_array_equal(out, np.fmax.reduce(self.seen))
         self.close_to(out, self.wanted, self.slack)
         self.begin_peaks()
+
+    def taken(self) -> np.ndarray:
+        lines = self.lines["every-tick"]
+        sheet = Sheet.empty(lines.n_assets, len(lines.books), 2)
+        take_peaks(lines.floats, lines.ints, sheet.block, 1.0)
+        return sheet.peaks
 
     def begin_peaks(self) -> None:
         self.seen = [self.seen[-1]]

@@ -59,7 +59,6 @@ from rtre.kernels.layout import (
     PRICES,
     SHOWN,
     SPARE_PLACES,
-    TAIL,
     UNITS,
     VERDICTS,
     W_FRESH,
@@ -69,6 +68,7 @@ from rtre.kernels.layout import (
     State,
 )
 from rtre.market import Float64, Int64
+from rtre.sheet import RESULTS
 
 
 def new_state(
@@ -159,7 +159,7 @@ def _float_blocks(header: Int64) -> Blocks:
         (H_F_PACKED, held * places),
         (H_F_LIMITS, LIMITS * books),
         (H_F_EXPECTED, levels * (window + 1)),
-        (H_F_TAILS, lines * levels * TAIL),
+        (H_F_TAILS, lines * levels * RESULTS),
         (H_F_PEAKS, lines * levels * 2),
         (H_F_SCRATCH, 2 * (window + 1)),
     )

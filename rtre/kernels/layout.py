@@ -57,6 +57,7 @@ from __future__ import annotations
 
 from rtre.kernels.views import cut, view
 from rtre.market import Float64, Int64
+from rtre.sheet import RESULTS
 
 # header of I: sizes and settings
 H_ASSETS, H_WINDOW, H_BOOKS, H_HOLDINGS, H_LEVELS, H_PLACES = 0, 1, 2, 3, 4, 5
@@ -99,7 +100,6 @@ CLOCKS = 9
 APPLIED, BAD_PRICE, BAD_TIME, LATE, UNKNOWN_ASSET, QUARANTINED = 0, 1, 2, 3, 4, 5
 VERDICTS = 6
 
-TAIL = 5  #: numbers of a tail: var, es, var_low, var_high, es_se
 SPARE_PLACES = 16  #: for rows that close below the floor, between two choices of candidates
 
 NEVER = -(1 << 40)  #: an interval number before any other
@@ -219,9 +219,9 @@ def expected_losses(F: Float64, I: Int64) -> Float64:  # noqa: E741
 
 @view
 def tails(F: Float64, I: Int64) -> Float64:  # noqa: E741
-    """View: (L, C, TAIL) tails of all lines."""
+    """View: (L, C, RESULTS) tails of all lines."""
     o = I[H_F_TAILS]
-    return cut(F, o, ((I[H_ASSETS] + I[H_BOOKS]), I[H_LEVELS], TAIL))
+    return cut(F, o, ((I[H_ASSETS] + I[H_BOOKS]), I[H_LEVELS], RESULTS))
 
 
 @view

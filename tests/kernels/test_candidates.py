@@ -15,7 +15,7 @@ from rtre.kernels.snapshot import take_peaks
 from rtre.market import TickBatch, Universe
 from rtre.models.historical import tail_of_sorted
 from rtre.order import tail_ranks
-from rtre.sheet import Sheet
+from rtre.sheet import RESULTS, Sheet
 from rtre.windows.lines import Evaluation, Lines
 
 N, WINDOW, SECOND = 4, 150, 10**9
@@ -68,7 +68,7 @@ class Market:
         """Every line against brute force. P&L of some 500 with 1e-15 each a tick: 1e-11 of that."""
         lines = self.lines
         which = np.flatnonzero(lines.observations() >= 2)
-        out = np.full((len(lines), 2, layout.TAIL), math.nan)
+        out = np.full((len(lines), 2, RESULTS), math.nan)
         lines.tails(which, out)
         kept = layout.tails(lines.floats, lines.ints)
         for line in which.tolist():

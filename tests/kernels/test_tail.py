@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from rtre.kernels.tail import RESULTS, complete_rows, select_smallest, tail_of_ascending
+from rtre.kernels.tail import complete_rows, select_smallest, tail_of_ascending
 from rtre.models.historical import Historical
 from rtre.order import rank_table
+from rtre.sheet import RESULTS
 
 CONFIDENCES = (0.6, 0.95, 0.99)
 

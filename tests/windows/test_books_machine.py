@@ -18,7 +18,7 @@ from price_table import PriceTable, tails
 from rtre.kernels import layout
 from rtre.kernels.snapshot import take_peaks
 from rtre.market import TickBatch, Universe
-from rtre.sheet import Sheet
+from rtre.sheet import RESULTS, Sheet
 from rtre.windows.lines import EVALUATIONS, Evaluation, Lines
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") != "1"
@@ -178,7 +178,7 @@ class Books(RuleBasedStateMachine):
         """Tails of some lines: the same bits in all three, and those of the table."""
         samples, gross = self.table.samples()
         which = np.array([line for line in which.tolist() if len(samples[line])], np.int64)
-        shape = (len(samples), 2, layout.TAIL)
+        shape = (len(samples), 2, RESULTS)
         found = []
         for lines in self.lines.values():
             assert lines.observations().tolist() == [len(sample) for sample in samples]

@@ -16,6 +16,7 @@ from rtre.kernels import layout
 from rtre.market import TickBatch, Universe
 from rtre.models.historical import tail_of_sorted
 from rtre.order import tail_ranks
+from rtre.sheet import RESULTS
 from rtre.windows.lines import EVALUATIONS, Evaluation, Lines
 
 INTERVAL = 10
@@ -78,7 +79,7 @@ def compare_tails(lines: Lines) -> None:
     """Tails against a sort of the samples, which have been compared above."""
     n_obs = lines.observations()
     which = np.flatnonzero(n_obs >= 2)
-    out = np.full((len(lines), len(CONFIDENCES), layout.TAIL), math.nan)
+    out = np.full((len(lines), len(CONFIDENCES), RESULTS), math.nan)
     lines.tails(which, out)
     kept = layout.tails(lines.floats, lines.ints)
     for line in range(len(lines)):

@@ -32,6 +32,7 @@ from rtre.market import LinkChange, Quality, TickBatch, Universe
 from rtre.models.base import Model
 from rtre.report import RiskReport
 from rtre.sheet import Sheet
+from rtre.windows.inputs import whole
 from rtre.windows.lines import Evaluation, Lines
 
 if TYPE_CHECKING:
@@ -207,10 +208,10 @@ class RiskEngine:
         """Take note that a feed lost or regained its connection.
 
         Its assets are DISCONNECTED meanwhile; afterwards they show a GAP until a whole interval has
-        been seen again, and the return across the hole is masked.
+        been seen again, and the return across the hole is masked. DataError: no such asset.
         """
-        lines = self.lines
-        assets = np.array(change.assets, np.int64)
+        lines, last = self.lines, self.lines.n_assets - 1
+        assets = np.array([whole("asset", asset, 0, last) for asset in change.assets], np.int64)
         if change.up:
             lines.flags[assets] &= ~int(Quality.DISCONNECTED)
             return
@@ -348,7 +349,6 @@ class RiskEngine:
     def _evaluate(self) -> None:
         """Bring the estimates of all changed lines up to date, for every model."""
         for estimator in self._estimators:
-            which = estimator.survey()
-            if len(which):
+            if len(which := estimator.survey()):
                 estimator.refresh(which)
         self.lines.dirty.fill(0)

@@ -178,6 +178,19 @@ def test_times_at_the_ends_of_an_integer_are_judged_and_not_wrapped() -> None:
     assert (engine.counts().applied, engine.counts().rejected) == (1, 3)
 
 
+@pytest.mark.parametrize("up", [False, True])
+@pytest.mark.parametrize("wrong", [(3,), (-1,), (0, 1.5), ("A",)])
+def test_a_link_of_an_asset_that_is_not_there_is_refused_and_nothing_changes(
+    wrong: Any, up: bool
+) -> None:
+    engine = make_engine()
+    engine.update(walk(5))
+    before = engine.lines.snapshot()
+    with pytest.raises(DataError, match="asset must be a whole number from 0 to 2; got"):
+        engine.link_changed(LinkChange(wrong, up=up, ts_ns=START))
+    assert engine.lines.snapshot() == before
+
+
 def test_a_lost_connection_is_said_and_its_hole_masked_until_a_whole_interval_was_seen() -> None:
     engine = make_engine()
     engine.update(walk(20))

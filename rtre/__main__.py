@@ -24,6 +24,7 @@ from rtre.feeds.simulated import SimulatedVenue, serve_venue
 from rtre.options import RISK_OPTIONS, VENUES, read_options, refuse_typed
 from rtre.pipeline.fanout import Subscription
 from rtre.pipeline.pipeline import Pipeline
+from rtre.reading import load_file
 from rtre.sinks import jsonl, log, table
 from rtre.sinks.summary import summary
 from rtre.starting import EXIT_INTERRUPTED, guarded, printing, tell, warm
@@ -137,9 +138,8 @@ def _replay(
             click.echo(text, nl=False)
         return 0
     recording = Recording(files)
-    filled = partial(
-        app.replay_config, recording=recording, symbols_given=typed["symbols"] is not None
-    )
+    given = typed["symbols"] is not None or (file is not None and "symbols" in load_file(file))
+    filled = partial(app.replay_config, recording=recording, symbols_given=given)
     config = read_options(file, typed, lambda config: app.check(filled(config), live=False))
     stderr = Console(stderr=True)
     config = filled(config)

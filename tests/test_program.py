@@ -18,6 +18,7 @@ import pytest
 
 ENV = {k: v for k, v in os.environ.items() if k != "FINNHUB_TOKEN"}
 RECORDED = str(Path(__file__).parent / "data" / "header_only.rec")
+TSLA = str(Path(__file__).parent / "data" / "tsla.toml")
 TOKEN = "canary-token-8c1f"  # it must be found nowhere
 
 
@@ -133,6 +134,7 @@ def test_a_closed_pipe_ends_it_quietly() -> None:
         (["replay", os.devnull], [f"{os.devnull}: is empty"]),
         (["replay", RECORDED, "--feed", "nyse"], ["--feed: no venue named 'nyse'; there is"]),
         (["replay", RECORDED, "-s", "TSLA"], ["the recording holds AAPL, MSFT, not TSLA"]),
+        (["replay", RECORDED, "--config", TSLA], ["the recording holds AAPL, MSFT, not TSLA"]),
         (["simulate", "--host", "host.invalid"], ["--host: cannot listen at host.invalid:8765: "]),
         (["--model", "ewma", "--parameter", "decay=2"], ["--parameter: ", "decay"]),
         (["--url", "http://x"], ["--url: a venue's URL must be wss://"]),

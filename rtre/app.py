@@ -238,6 +238,12 @@ def replay_config(config: Config, recording: Recording, *, symbols_given: bool) 
     venue, symbols = config.feed.name, config.symbols
     if venue == "auto" or not symbols_given:
         found_venue, found_symbols = sniff(recording)
+        if venue == "auto" and found_venue not in names.available("venues"):
+            # not imported either: a file of data does not say which code is run
+            raise RecordingError(
+                f"{', '.join(recording.paths)}: holds messages of {found_venue!r}, no venue of "
+                f"rtre's own; say --feed package.module:Class"
+            )
         venue = found_venue if venue == "auto" else venue
         symbols = symbols if symbols_given else found_symbols
     feed = attrs.evolve(config.feed, name=venue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from pathlib import Path
 
 import attrs
@@ -118,6 +119,16 @@ def test_a_recording_of_other_symbols_says_which_it_holds(tmp_path: Path) -> Non
     some = Config(symbols=("TSLA", "MSFT"))
     kept = replay_config(some, Recording([str(path)]), symbols_given=True)
     assert kept.symbols == ("TSLA", "MSFT")
+
+
+@pytest.mark.parametrize("venue", ["ndjson", "this:Zen", "finnhub "])
+def test_a_recording_does_not_say_which_code_is_imported(tmp_path: Path, venue: str) -> None:
+    path = tmp_path / "x"
+    path.write_text(HEADER.replace("finnhub", venue))
+    sys.modules.pop("this", None)
+    with pytest.raises(RecordingError, match=r"x: holds messages of '.*; say --feed package"):
+        replay_config(Config(), Recording([str(path)]), symbols_given=False)
+    assert "this" not in sys.modules
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def _parse(frame: bytes) -> Any:
         if error.pos >= len(error.doc.rstrip()):
             raise _RefusedError("it is no JSON: it ends too early") from None
         raise _RefusedError(
-            f"it is no JSON: {error.msg.lower()} at character {error.pos}"
+            f"it is no JSON: {error.msg.lower().removesuffix(' at')} at character {error.pos}"
         ) from None
     except ValueError as error:  # NaN, or digits without end
         raise _RefusedError(f"it is no JSON: {error}") from None

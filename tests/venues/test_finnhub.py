@@ -164,6 +164,7 @@ def test_every_way_to_write_a_trade_is_the_same_trade(payload: bytes) -> None:
         (b"", "ends too early"),
         (GOOD[:-1], "ends too early"),
         (GOOD + b"x", "it is no JSON: extra data"),
+        (GOOD.replace(b"AAPL", b"A\x1bL"), "it is no JSON: invalid control character at character"),
         (GOOD.replace(b"AAPL", b"AA\xffL"), "UTF-8"),
         (b'{"type":"trade","x":' + b"[" * 200_000, "nested too deeply"),
     ],

@@ -57,11 +57,8 @@ def check(config: Config, *, live: bool = True) -> list[tuple[str, str]]:
         found.append(("feed.name", str(error)))
     else:
         found += _check_symbols(config, venue)
-        if live and venue.token_env and not os.environ.get(venue.token_env):
-            found.append(
-                ("feed.name", f"{venue.name} needs a token: set {venue.token_env} in the "
-                 f"environment, or leave the feed out to run on simulated data")
-            )  # fmt: skip
+        if live and venue.token_env:
+            found += [("feed.name", text) for text in _token_problems(venue)]
     if live and config.feed.url is not None:
         try:
             check_url(config.feed.url)
@@ -71,6 +68,18 @@ def check(config: Config, *, live: bool = True) -> list[tuple[str, str]]:
     if live and record is not None and os.path.lexists(record):
         found.append(("output.record", f"{record}: {TAKEN}"))
     return found
+
+
+def _token_problems(venue: type[Venue]) -> list[str]:
+    token = _token(venue)
+    if not token:
+        return [
+            f"{venue.name} needs a token: set {venue.token_env} in the environment, or leave the "
+            f"feed out to run on simulated data"
+        ]
+    if not token.isprintable():  # bytes that are no text are not either
+        return [f"{venue.token_env} holds what no token has: line breaks, or bytes not of a text"]
+    return []
 
 
 def _check_symbols(config: Config, venue: type[Venue]) -> list[tuple[str, str]]:

@@ -232,3 +232,14 @@ async def test_a_recording_made_on_the_way_replays_to_the_same_numbers(
     assert again is not None
     assert again.counts == live.counts
     assert [line.estimates for line in again] == [line.estimates for line in live]
+
+
+@pytest.mark.parametrize("token", ["k3y\n", "k3y\udcff"])
+async def test_a_token_that_can_be_none_is_refused_without_being_shown(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINNHUB_TOKEN", token)
+    with pytest.raises(rtre.ConfigError, match="FINNHUB_TOKEN holds what no token has") as caught:
+        async with rtre.open_pipeline(rtre.Config()):
+            pass
+    assert "k3y" not in str(caught.value)

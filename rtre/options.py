@@ -90,7 +90,10 @@ def _options(*options: _Option) -> _Option:
 
 
 RISK_OPTIONS = _options(
-    click.option("-s", "--symbols", metavar="A,B,...", help="Symbols to watch. [AAPL,MSFT]"),
+    click.option(
+        "-s", "--symbols", metavar="A,B,...",
+        help="Symbols to watch. [AAPL,MSFT; of a recording all]",
+    ),
     click.option(
         "-p", "--position", metavar="SYMBOL=UNITS", multiple=True,
         help="Units held, negative for short; repeat for more. [one of each symbol]",

@@ -26,13 +26,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rtre.errors import DataError
+from rtre.kernels.layout import HIGHEST_PRICE, LOWEST_PRICE
 from rtre.market import Float64, check_symbol
 
 Dates = npt.NDArray[np.datetime64]
 
 #: Cells that say "no price", in lower case.
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
-_PRICE = "a price is a positive number; leave the cell empty where there is none"
+_PRICE = "a price is a positive number up to 1e30; leave the cell empty where there is none"
 _DATE = "dates are written like 2024-01-31"
 #: More problems than this are counted, not told.
 MAX_PROBLEMS = 20
@@ -48,7 +49,7 @@ class PricePanel:
     dates : (T,) datetime64[D]
         Strictly ascending.
     prices : (T, N) float64
-        Positive; NaN where there is none.
+        From 1e-30 to 1e30, as those of a live run; NaN where there is none.
     source : str
         Where they came from, for people.
     """
@@ -67,7 +68,7 @@ class PricePanel:
         if len(set(self.symbols)) != len(self.symbols):
             raise DataError(f"a symbol is named twice: {', '.join(self.symbols)}")
         with np.errstate(invalid="ignore"):
-            bad = (self.prices <= 0.0) | np.isinf(self.prices)
+            bad = (self.prices < LOWEST_PRICE) | (self.prices > HIGHEST_PRICE)
         if bad.any():
             t, i = np.argwhere(bad)[0].tolist()
             raise DataError(
@@ -269,7 +270,7 @@ def _row(
             value = math.nan
             wrong = cell.strip().lower() not in _MISSING
         else:
-            wrong = not 0.0 < value < math.inf and not math.isnan(value)
+            wrong = not LOWEST_PRICE <= value <= HIGHEST_PRICE and not math.isnan(value)
             wrong = wrong or "_" in cell  # float() reads 1_000, people mistype it
         if wrong:
             problems.add(f"{cell.strip()[:64]!r}: {_PRICE}", line=line, column=symbol)
@@ -321,7 +322,7 @@ def _arrow_prices(column: Any, name: str, problems: _Problems) -> Float64:
         if value is None or value != value:  # noqa: PLR0124 - NaN
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and 0.0 < value < math.inf:
+        if number and LOWEST_PRICE <= value <= HIGHEST_PRICE:
             out[row] = value
         else:
             problems.add(f"{str(value)[:64]!r}: {_PRICE}", line=row + 1, column=name)

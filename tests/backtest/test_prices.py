@@ -59,6 +59,8 @@ def test_a_wide_csv_is_read_and_an_empty_cell_is_a_mask(tmp_path: Path, data: st
         ("date,A\n2024-01-02,abc\n", "line 2, column A: 'abc': a price is a positive number"),
         ("date,A\n2024-01-02,0\n", "line 2, column A: '0': a price is a positive number"),
         ("date,A\n2024-01-02,-1.5\n", "line 2, column A: '-1.5': a price"),
+        ("date,A\n2024-01-02,1e308\n", "'1e308': a price is a positive number up to 1e30"),
+        ("date,A\n2024-01-02,5e-324\n", "line 2, column A: '5e-324': a price"),
         ("date,A\n2024-01-02,inf\n", "line 2, column A: 'inf': a price"),
         ("date,A\n2024-01-02,1_000\n", "line 2, column A: '1_000': a price"),
         ('date,A\n2024-01-02,"1,000"\n', "line 2, column A: '1,000': a price"),

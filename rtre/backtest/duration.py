@@ -16,6 +16,9 @@ from rtre.order import tail_probability
 
 Law = Literal["discrete", "continuous"]
 
+#: Fewest exceedances that can tell memory. Where the one wait between two is longer than both open
+#: ones, as in a third of right samples, the likelihood rises with the shape without end.
+_LEAST = {"discrete": 3, "continuous": 2}
 #: The search for the Weibull shape; rugarch's own bounds.
 _SHAPES = (1e-3, 10.0)
 #: Where the search in two dimensions begins: a fifth to each side.
@@ -127,8 +130,10 @@ def duration(
 
     Notes
     -----
-    Without a whole wait (fewer than two exceedances), or with nothing but exceedances, memory
-    cannot be told: its part of the statistic is 0.
+    With fewer than three exceedances (``continuous``, as in rugarch: two), or with nothing but
+    exceedances, memory cannot be told: its part of the statistic is 0. With few of them the law is
+    rough: at 5 % waits without memory are rejected in 15 % of samples with 3 exceedances, 10 % with
+    6 and 7 % with 12; with 2, where ``continuous`` still answers, in 34 %.
     """
     if law not in ("discrete", "continuous"):
         raise DataError(f"law must be discrete or continuous, got {law!r}")
@@ -138,8 +143,8 @@ def duration(
     if law == "discrete" and counts.positions and counts.positions[0] > 1:
         waits[0] -= 1.0  # calm periods only: how long it had been calm before is not known
     ratio, shape, note = 0.0, 1.0, ""
-    if counts.x < 2 or counts.x == counts.n:
-        note = f"{counts.x} exceedances in {counts.n} periods: no wait between them to test"
+    if counts.x < _LEAST[law] or counts.x == counts.n:
+        note = f"{counts.x} exceedances in {counts.n} periods: too few waits between them to test"
     else:
         ratio, shape = search(waits, whole)
         ratio = max(ratio, 0.0)

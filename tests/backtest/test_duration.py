@@ -94,7 +94,7 @@ def test_every_run_has_an_answer(
     got = duration(Counts.of(hits), confidence, law=law, coverage=coverage)
     assert got.statistic >= 0.0
     assert 0.0 <= got.p_value <= 1.0
-    assert bool(got.note) == (sum(hits) < 2 or all(hits))
+    assert bool(got.note) == (sum(hits) < (3 if law == "discrete" else 2) or all(hits))
 
 
 @pytest.mark.parametrize("law", ["discrete", "continuous"])
@@ -120,6 +120,23 @@ def test_the_size_is_near_what_it_promises_and_clusters_are_found() -> None:
     assert np.mean(rejected["right"]) == pytest.approx(0.05, abs=0.047)
     assert np.mean(rejected["continuous"]) > np.mean(rejected["right"])
     assert np.mean(rejected["clustered"]) > 0.5
+
+
+def test_one_wait_between_two_exceedances_tells_nothing_of_memory() -> None:
+    # the likelihood of ever more regular waits has no end; at a shape of 10 it rejects
+    hits = np.zeros(250)
+    hits[[15, 230]] = 1.0
+    got = duration(Counts.of(hits), 0.99)
+    assert (got.statistic, got.p_value, got.direction) == (0.0, 1.0, "in line")
+    assert "too few waits" in got.note
+    assert duration(Counts.of(hits), 0.99, law="continuous").rejects()
+
+
+def test_a_right_var_with_the_few_exceedances_of_a_year_is_seldom_rejected() -> None:
+    rng = np.random.default_rng(4)
+    rejected = [duration(Counts.of(rng.random(250) < 0.01), 0.99).rejects() for _ in range(400)]
+    # a nominal 5 %; 14 % while one wait was taken for evidence
+    assert np.mean(rejected) < 0.09
 
 
 def test_a_wrong_law_is_named() -> None:

@@ -79,10 +79,12 @@ class Garch(Model):
         return self._fit(pnl)
 
     def _fit(self, pnl: Float64) -> GarchFit:
-        fit = fit_garch(pnl, asymmetric=self.asymmetric, innovations=self.innovations)
-        errors = garch_errors(pnl, fit, asymmetric=self.asymmetric)
         unit = deviation_of(pnl, mean_of(pnl), 0)
-        return attrs.evolve(fit, covariance=errors.robust).scaled(1.0 / unit)
+        fit = fit_garch(pnl, asymmetric=self.asymmetric, innovations=self.innovations)
+        fit = fit.scaled(1.0 / unit)
+        # not in the units of `pnl`: the variance of omega is of the fourth power of them
+        errors = garch_errors(pnl / unit, fit, asymmetric=self.asymmetric)
+        return attrs.evolve(fit, covariance=errors.robust)
 
     def estimate(
         self, pnl: Float64, confidences: Sequence[float], fitted: Any = None

@@ -162,6 +162,16 @@ def test_an_old_fit_keeps_its_interval_when_the_position_grows() -> None:
         assert getattr(ten, name) == pytest.approx(10.0 * getattr(one, name), rel=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-100, 1e100])
+def test_the_interval_exists_in_any_currency(unit: float) -> None:
+    pnl, _ = simulate(TRUE, 800, np.random.default_rng(13))
+    want = Garch().estimate(pnl, [0.99])[0]
+    with np.errstate(over="raise", invalid="raise"):
+        got = Garch().estimate(unit * pnl, [0.99])[0].scaled(1.0 / unit)
+    # to the closeness at which a search ends
+    assert (got.var_low, got.es_se) == pytest.approx((want.var_low, want.es_se), rel=1e-4)
+
+
 def test_the_recursion_in_steps_is_the_recursion_of_the_window() -> None:
     pnl, _ = simulate(TRUE, 300, np.random.default_rng(8))
     window = garch_variances(pnl, TRUE)

@@ -127,10 +127,7 @@ def load_file(path: str) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError((f"{path}: cannot be read: {error.strerror}",)) from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # not only TOMLDecodeError: a number of 5,000 digits
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
         raise ConfigError((f"{path}: is not TOML: {error}",)) from None
 
 

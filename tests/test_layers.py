@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1] / "rtre"
 HEIGHT = {
     "errors": 0, "units": 1, "checks": 1, "names": 1,
     "market": 2, "sheet": 3, "order": 3, "figures": 4, "report": 5, "config": 5, "reading": 6,
-    "kernels": 5, "windows": 6, "models": 7, "fits": 8, "venues": 8, "portfolio": 8,
+    "kernels": 5, "windows": 6, "models": 7, "fits": 8, "venues": 8,
     "statistics": 8, "lineup": 8, "outcome_log": 8, "tested": 9, "estimators": 9, "track": 10,
     "scorer": 11, "engine": 12, "backtest": 13,
     "feeds": 14, "pipeline": 14, "sinks": 14,
@@ -69,6 +69,7 @@ def imports(path: Path) -> list[tuple[str, bool]]:
             if isinstance(child, ast.Import):
                 found.extend((alias.name, only) for alias in child.names)
             elif isinstance(child, ast.ImportFrom):
+                assert not child.level, f"{name(path)}: a relative import hides what it imports"
                 if child.module == "rtre":
                     found.extend((f"rtre.{alias.name}", only) for alias in child.names)
                 else:
@@ -140,4 +141,10 @@ def test_files_and_functions_stay_short(path: Path) -> None:
 
 
 def test_every_part_has_a_height() -> None:
-    assert {part(path) for path in FILES} - {"__init__"} <= set(HEIGHT)
+    assert {part(path) for path in FILES} - {"__init__"} == set(HEIGHT)
+
+
+def test_every_exception_is_of_a_file_that_is_there() -> None:
+    backtest = {path.stem for path in FILES if path.parent.name == "backtest"}
+    assert backtest >= STATISTICS
+    assert {name(path) for path in FILES} >= SOCKETS

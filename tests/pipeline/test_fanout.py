@@ -82,10 +82,11 @@ async def test_closing_a_subscription_releases_whoever_waits_to_hand_it_a_report
         for _ in range(5):
             await fanout.publish(report())
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(publish)
-        await trio.testing.wait_all_tasks_blocked()
-        reports.close()
+    with trio.fail_after(5):  # or it would wait for ever
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(publish)
+            await trio.testing.wait_all_tasks_blocked()
+            reports.close()
 
 
 async def test_after_the_end_subscribers_read_what_is_left_and_end() -> None:

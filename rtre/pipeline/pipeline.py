@@ -133,7 +133,10 @@ class Pipeline:
 
     @property
     def data_span_s(self) -> float:
-        """Seconds between the first and the latest receipt of a tick."""
+        """Seconds from the first connection, or receipt of a tick, to the latest.
+
+        A recorded connection comes before the venue's history, whose times lie before it.
+        """
         return (self._data_ns - self._first_ns) / 1e9 if self._first_ns else 0.0
 
     async def wait_ended(self) -> None:
@@ -216,6 +219,7 @@ class Pipeline:
     async def _take(self, item: FeedItem) -> None:
         if isinstance(item, LinkChange):
             self.engine.link_changed(item)
+            self._first_ns = self._first_ns or item.ts_ns
             self._data_ns = max(self._data_ns, item.ts_ns)
             await self._publish()
             return

@@ -249,6 +249,18 @@ async def test_a_history_is_not_in_the_rate(autojump_clock: trio.testing.MockClo
     assert statistics.ticks_per_s == pytest.approx(1.0)
 
 
+async def test_the_span_of_a_recording_does_not_contain_the_history_before_it() -> None:
+    async def script(out: TickChannel) -> None:
+        await out.send(LinkChange((0, 1), True, 500 * SECOND, "subscribed"))
+        await out.send(ticks(0, 500))
+        await out.send(TickBatch.of(0, 100.0, 503 * SECOND))
+
+    pipeline = Pipeline(engine(), [ScriptedFeed(script)], clock_ns=None)
+    async with running(pipeline):
+        await pipeline.wait_ended()
+    assert pipeline.data_span_s == 3.0
+
+
 async def test_latency_does_not_contain_the_wait_for_a_slow_subscriber(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

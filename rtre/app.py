@@ -1,6 +1,6 @@
 """The wiring: from a configuration to running feeds, engine and pipeline.
 
-Everything above this file talks to people (`rtre.__main__`), everything below knows nothing of its
+Everything above this file talks to people (`rtre.program`), everything below knows nothing of its
 neighbours. Three ways in: `open_pipeline` and `serve` for a Trio program that embeds rtre, and
 `open_replay` for a recording.
 """

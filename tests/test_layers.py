@@ -17,7 +17,8 @@ HEIGHT = {
     "statistics": 8, "lineup": 8, "outcome_log": 8, "tested": 9, "estimators": 9, "track": 10,
     "scorer": 11, "engine": 12, "backtest": 13,
     "feeds": 14, "pipeline": 14, "sinks": 14,
-    "warm": 15, "app": 16, "options": 17, "starting": 17, "command": 18, "__main__": 19,
+    "warm": 15, "app": 16, "options": 17, "starting": 17, "command": 18, "program": 19,
+    "__main__": 20,
 }  # fmt: skip
 
 # The tests of a forecast are functions of arrays, and the engine scores its own forecasts with
@@ -31,9 +32,9 @@ STATISTICS = {
 ALLOWED = {
     ("pipeline", "feeds"): "the interface of a feed, rtre.feeds.base, and nothing else",
 }
-TRIO = {"feeds", "pipeline", "sinks", "app", "__main__"}
+TRIO = {"feeds", "pipeline", "sinks", "app", "program"}
 SOCKETS = {"feeds/transport.py", "feeds/server.py", "feeds/guarded.py"}
-CLOCKS = {"feeds", "pipeline", "app", "sinks", "__main__"}
+CLOCKS = {"feeds", "pipeline", "app", "sinks", "program"}
 
 FILES = sorted(ROOT.rglob("*.py"))
 
@@ -47,7 +48,7 @@ def layer(parts: tuple[str, ...]) -> str:
     """The part that a module, by its names below `rtre`, belongs to."""
     if parts[0] == "backtest" and len(parts) > 1 and parts[1] in STATISTICS:
         return "statistics"
-    if parts == ("backtest", "command"):  # it talks to people, like __main__
+    if parts == ("backtest", "command"):  # it talks to people, like program
         return "command"
     return parts[0]
 

@@ -330,3 +330,22 @@ def test_messages_that_nobody_takes_end_nothing(tmp_path: Path) -> None:
         out.seek(0)
         assert json.loads(out.read().splitlines()[-1])["counts"]["applied"] == 1000
     os.close(write)
+
+
+INTERRUPTED_IMPORT = """
+import sys
+class Interrupt:
+    def find_spec(self, name, *rest):
+        if name == "rtre.program":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from rtre.__main__ import main
+main()
+"""
+
+
+def test_an_interruption_of_the_imports_is_like_any_other() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "rtre: interrupted\n")

@@ -346,6 +346,10 @@ main()
 
 def test_an_interruption_of_the_imports_is_like_any_other() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_IMPORT], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", INTERRUPTED_IMPORT],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "rtre: interrupted\n")

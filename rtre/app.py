@@ -65,8 +65,11 @@ def check(config: Config, *, live: bool = True) -> list[tuple[str, str]]:
         except ConnectFailedError as error:
             found.append(("feed.url", str(error)))
     record = config.output.record
-    if live and record is not None and os.path.lexists(record):
-        found.append(("output.record", f"{record}: {TAKEN}"))
+    if live and record is not None:
+        if os.path.lexists(record):
+            found.append(("output.record", f"{record}: {TAKEN}"))
+        elif not os.path.isdir(folder := os.path.dirname(record) or "."):
+            found.append(("output.record", f"{record}: there is no folder {folder}"))
     return found
 
 

@@ -130,6 +130,7 @@ def test_a_closed_pipe_ends_it_quietly() -> None:
         (["-m", "os:path"], ["--model: 'os:path' is not a model: it must be a class derived from"]),
         (["-s", "AA PL"], ["--symbols: 'AA PL' is not a symbol: 1 to 32 letters"]),
         (["-s", "btcusdt", "-f", "binance"], ["--symbols: 'btcusdt'", "write BTCUSDT"]),
+        (["--record", "no/such/x.rec"], ["--record: no/such/x.rec: there is no folder no/such"]),
         (["--record", __file__], [f"{__file__}: is there already; name another file or remove"]),
         (["replay", os.devnull], [f"{os.devnull}: is empty"]),
         (["replay", RECORDED, "--feed", "nyse"], ["--feed: no venue named 'nyse'; there is"]),

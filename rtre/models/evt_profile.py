@@ -41,7 +41,10 @@ def _lowest(cost: Callable[[float], float], low: float, high: float) -> float:
     if not math.isfinite(values[best]):
         return math.inf
     ends = float(grid[max(best - 1, 0)]), float(grid[min(best + 1, len(grid) - 1)])
-    found = optimize.minimize_scalar(cost, bounds=ends, method="bounded", options={"xatol": 1e-9})
+    with np.errstate(invalid="ignore"):  # the costs of two points may be infinite: no parabola
+        found = optimize.minimize_scalar(
+            cost, bounds=ends, method="bounded", options={"xatol": 1e-9}
+        )
     return min(float(found.fun), values[best])
 
 

@@ -104,3 +104,10 @@ def test_wrong_questions_are_refused() -> None:
         profile_interval(losses, fit, what="beta")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="coverage"):
         profile_interval(losses, fit, coverage=95.0)
+
+
+def test_a_search_beside_laws_that_cannot_be_warns_of_nothing() -> None:
+    losses = stats.genpareto.rvs(-0.2, size=8000, random_state=1)  # warnings are errors here
+    fit = fit_gpd(losses, float(np.sort(losses)[-801]))
+    low, high = profile_interval(losses, fit, 0.99)
+    assert low < gpd_tail(fit, 0.99).var < high

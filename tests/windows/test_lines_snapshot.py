@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from rtre.errors import DataError
+from rtre.kernels.snapshot import take_peaks
 from rtre.market import TickBatch, Universe
+from rtre.sheet import Sheet
 from rtre.windows.ewma import EwmaVariance
 from rtre.windows.lines import EVALUATIONS, Evaluation, Lines
 from rtre.windows.moments import LineMoments
@@ -53,9 +55,11 @@ def look(lines: Lines) -> np.ndarray:
     moments[which] = lines.tracker(LineMoments).of(which, 1)
     variance = np.full((len(lines), 2), np.nan)
     variance[which] = lines.tracker(EwmaVariance, 0.94).of(which)
-    peaks = np.empty((len(lines), 2, 2))
-    lines.take_peaks(out, 1.0, peaks)
-    return np.concatenate([x.ravel() for x in (out, moments, variance, peaks, lines.exposure)])
+    sheet = Sheet.empty(lines.n_assets, len(lines.books), 2)
+    sheet.values[:] = out
+    take_peaks(lines.floats, lines.ints, sheet.block, 1.0)
+    shown = (out, moments, variance, sheet.peaks, lines.exposure)
+    return np.concatenate([x.ravel() for x in shown])
 
 
 @pytest.mark.parametrize("evaluation", EVALUATIONS)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from rtre.kernels import layout
 from rtre.market import TickBatch
 
 from following import Books, numpy_tail, touch_all
@@ -40,7 +39,7 @@ def touching(market: Books, size: int) -> Run:
 def asking(market: Books, ahead: Iterator[TickBatch], size: int) -> Run:
     """A batch on lines that are not awake, then VaR and ES of each line that it has touched."""
     lines = market.lines
-    out = np.empty((len(lines), 1, layout.TAIL))
+    out = np.empty((len(lines), 1, RESULTS))
 
     def run() -> None:
         lines.dirty[:] = 0

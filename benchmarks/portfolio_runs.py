@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rtre.market import TickBatch
+from rtre.sheet import RESULTS
 
 from following import Books, numpy_tail, touch_all
 from portfolio import Market

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from rtre.market import Float64, Int64, Quality
+from rtre.market import Int64, Quality
 from rtre.sheet import Sheet
 
 _SYMBOL_KEYS = (
@@ -232,7 +232,7 @@ class ModelFigures:
     Attributes
     ----------
     min_obs, sheet, problems, fitted_ns
-        As of `RiskReport`; so are `values`, `n_obs` and `qualities`, which are on the sheet.
+        As of `RiskReport`; the sheet has `values`, `n_obs` and `qualities` of this model.
     """
 
     model: str
@@ -240,18 +240,3 @@ class ModelFigures:
     sheet: Sheet
     problems: dict[int, str]
     fitted_ns: Int64 | None
-
-    @property
-    def values(self) -> Float64:
-        """(L, C, 5) estimates at the horizon."""
-        return self.sheet.values
-
-    @property
-    def n_obs(self) -> Int64:
-        """(L,) observations."""
-        return self.sheet.n_obs
-
-    @property
-    def qualities(self) -> Int64:
-        """(L,) bits of `Quality`."""
-        return self.sheet.qualities

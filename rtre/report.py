@@ -206,7 +206,7 @@ class RiskReport:
             price=None if is_book else _known(self.prices[i]),
             change=None if is_book else _known(self.changes[i]),
             exposure=_known(self.exposures[i]),
-            n_obs=int(figures.n_obs[i]),
+            n_obs=int(figures.sheet.n_obs[i]),
             min_obs=figures.min_obs,
             quality=quality,
             age_ns=self.as_of_ns - received if received else None,
@@ -227,18 +227,18 @@ class RiskReport:
         )
 
     def _problem(self, of: ModelFigures, i: int) -> str:
-        n_obs = int(of.n_obs[i])
+        n_obs = int(of.sheet.n_obs[i])
         if n_obs < of.min_obs:
             what = "complete rows" if i >= self.n_assets else "observations"
             return f"WARMING: {n_obs} of {of.min_obs} {what}"
-        if (problem := of.problems.get(i, "")) or not np.isnan(of.values[i, :, :2]).any():
+        if (problem := of.problems.get(i, "")) or not np.isnan(of.sheet.values[i, :, :2]).any():
             return problem
         return "the model gave no number and no reason"
 
     def _estimates(self, of: ModelFigures, i: int, peaks: Float64 | None) -> Iterator[RiskEstimate]:
-        n_obs = int(of.n_obs[i])
+        n_obs = int(of.sheet.n_obs[i])
         for c, confidence in enumerate(self.confidences):
-            var, es, low, high, se = of.values[i, c].tolist()
+            var, es, low, high, se = of.sheet.values[i, c].tolist()
             highest = peaks[i, c].tolist() if peaks is not None else (math.nan, math.nan)
             yield RiskEstimate(
                 confidence, var, es, _known(low), _known(high), _known(se), self.horizon, n_obs,

@@ -1,8 +1,7 @@
 """All figures of a report in one array, so that to copy a report is to copy that array.
 
 A model's estimates are kept on a sheet; a report is a copy of it, which one kernel finishes. What a
-reader does not ask for is never cut out: to make an array costs as much as to copy all figures of
-ten lines.
+reader does not ask for is never cut out.
 
 The sheet is 1-D and its numbers have 8 bytes: float64, or the bits of an int64. It starts with a
 header, from which Python and kernels (`rtre.kernels.snapshot`) know where everything lies:

@@ -26,10 +26,8 @@ ALL = tuple(MODELS)
 
 def bits(figures: Any) -> tuple[Any, ...]:
     fitted = None if figures.fitted_ns is None else figures.fitted_ns.tobytes()
-    return (
-        figures.values.tobytes(), figures.n_obs.tobytes(), sorted(figures.problems.items()),
-        figures.min_obs, fitted,
-    )  # fmt: skip
+    sheet, problems = figures.sheet, sorted(figures.problems.items())
+    return sheet.values.tobytes(), sheet.n_obs.tobytes(), problems, figures.min_obs, fitted
 
 
 def alone(report: RiskReport) -> tuple[Any, ...]:
@@ -143,7 +141,7 @@ def test_a_model_runs_on_no_line_that_nobody_shows_it_on() -> None:
     fits = engine._estimators[1].fits
     assert fits is not None
     assert set(fits.values) == {4}, "symbols and the other book have no use for a fit"
-    assert np.isnan(engine.report(NOW).models[1].values[:4]).all()
+    assert np.isnan(engine.report(NOW).models[1].sheet.values[:4]).all()
 
 
 def test_in_a_tournament_a_book_with_a_model_of_its_own_meets_all_others() -> None:

@@ -391,7 +391,9 @@ def test_nobody_who_has_a_report_can_change_what_the_others_see() -> None:
         "peaks",
     ]
     arrays = [report.sheet.block, *(getattr(report, name) for name in names)]
-    arrays += [array for m in report.models for array in (m.values, m.n_obs, m.qualities)]
+    arrays += [
+        array for m in report.models for array in (m.sheet.values, m.sheet.n_obs, m.sheet.block)
+    ]
     assert len(arrays) == 9 + 6
     assert not any(array.flags.writeable for array in arrays)
 

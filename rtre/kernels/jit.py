@@ -7,8 +7,8 @@ Policy, for every kernel:
 * ``error_model="numpy"``: a division by zero gives inf or NaN and does not raise, which also lets
   loops vectorise. Kernels guard their divisions themselves;
 * no reference counts: a kernel makes no array and returns none, its arguments stay alive through
-  the caller, and their views own nothing. Counting took half of a tick's time, and a tenth of a
-  cold start. A kernel that does make an array does not compile. (The option has no documentation;
+  the caller, and their views own nothing. Counting took half of a tick's time, and a seventh of
+  a cold start. A kernel that does make an array does not compile. (The option has no documentation;
   without it the kernels are as right, and slower.)
 * an on-disk cache in a private folder of the user. Its name carries a digest of all kernel
   sources, of the versions of rtre and numba and of the CPU, because numba's own index looks at the

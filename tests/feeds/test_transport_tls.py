@@ -13,6 +13,7 @@ import trio
 import trio_websocket
 import trustme
 from link_support import QUERY, QUICK, accept, assert_no_secret, drain, served, text
+from tls_support import client_context, server_context
 
 from rtre.errors import ConnectFailedError
 from rtre.feeds import transport
@@ -86,11 +87,7 @@ async def test_a_server_without_tls_is_a_failed_connection() -> None:
 
 
 async def test_sending_over_tls_while_receiving_keeps_the_link() -> None:
-    authority = trustme.CA()
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    context, theirs = client_context(), server_context("127.0.0.1")
 
     async def echo(request: trio_websocket.WebSocketRequest) -> None:
         connection = await request.accept()
@@ -167,11 +164,7 @@ async def test_a_tls_object_that_cannot_be_made_leaves_no_socket_open(error: Exc
 
 
 async def test_an_end_without_tlss_goodbye_is_told() -> None:
-    authority = trustme.CA()
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    context, theirs = client_context(), server_context("127.0.0.1")
 
     async def venue(stream: trio.SocketStream) -> None:
         await accept(trio.SSLStream(stream, theirs, server_side=True))

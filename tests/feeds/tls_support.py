@@ -24,9 +24,9 @@ def client_context(*, trusts: bool = True) -> ssl.SSLContext:
     return context
 
 
-def server_context() -> ssl.SSLContext:
+def server_context(name: str = NAME) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    AUTHORITY.issue_cert(NAME).configure_cert(context)
+    AUTHORITY.issue_cert(name).configure_cert(context)
     return context
 
 
